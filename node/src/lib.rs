@@ -1,1 +1,3 @@
 //! Placeholder of the first build.
+
+pub mod api;
