@@ -1,3 +1,4 @@
-//! Placeholder of the first build.
+//! What happens in a Crossport node: durable storage, network, use cases and the HTTP API.
 
 pub mod api;
+pub mod journal;
