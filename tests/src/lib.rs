@@ -1,1 +1,5 @@
-//! Placeholder of the first build.
+//! What the test binaries share: the house rules and, beside them, worlds of nodes.
+//!
+//! Owns nothing that the product needs; nothing depends on this crate.
+
+pub mod house;
