@@ -16,13 +16,31 @@ pub mod tree;
 
 use anyhow::{Result, ensure};
 
-/// Fails with every finding, one a line, so that one run shows all there is to repair.
-pub fn settle(rule: &str, findings: &[String]) -> Result<()> {
-    ensure!(
-        findings.is_empty(),
-        "{rule}: {} finding(s)\n  {}",
-        findings.len(),
-        findings.join("\n  ")
-    );
+/// Fails with every finding of every rule, one a line, so that one run shows all there is to repair.
+pub fn settle<const N: usize>(rules: [(&str, Vec<String>); N]) -> Result<()> {
+    let listed =
+        |(rule, findings): &(&str, Vec<String>)| format!("{rule}:\n  {}", findings.join("\n  "));
+    let broken: Vec<String> = rules
+        .iter()
+        .filter(|(_, findings)| !findings.is_empty())
+        .map(listed)
+        .collect();
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_of_a_later_rule_is_not_hidden_by_an_earlier_one() {
+        assert!(settle([("first", Vec::new()), ("second", Vec::new())]).is_ok());
+        let broken = settle([
+            ("first", vec!["a".to_owned()]),
+            ("second", vec!["b".to_owned()]),
+        ]);
+        let said = broken.expect_err("two rules are broken").to_string();
+        assert_eq!(said, "first:\n  a\nsecond:\n  b");
+    }
 }

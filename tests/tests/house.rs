@@ -38,50 +38,51 @@ fn text(path: &str) -> Result<String> {
 #[test]
 fn crates_depend_in_one_direction() -> Result<()> {
     let packages = layering::packages(&tree::metadata()?)?;
-    settle("cli -> node -> protocol", &layering::direction(&packages))?;
-    settle(
-        "each crate is named by its owner",
-        &layering::owners(&packages),
-    )?;
-    settle(
-        "protocol stands on a short list",
-        &layering::protocol_stands_on(&packages),
-    )?;
-    settle(
-        "the simulator stays in tests",
-        &layering::simulator_stays_in_tests(&packages),
-    )
+    settle([
+        ("cli -> node -> protocol", layering::direction(&packages)),
+        (
+            "each crate is named by its owner",
+            layering::owners(&packages),
+        ),
+        (
+            "protocol stands on a short list",
+            layering::protocol_stands_on(&packages),
+        ),
+        (
+            "the simulator stays in tests",
+            layering::simulator_stays_in_tests(&packages),
+        ),
+    ])
 }
 
 #[test]
 fn foreign_crates_are_named_in_one_place() -> Result<()> {
-    settle(
+    settle([(
         "one module wraps each foreign crate",
-        &layering::places(&rust()?),
-    )
+        layering::places(&rust()?),
+    )])
 }
 
 #[test]
 fn protocol_is_pure() -> Result<()> {
-    settle(
-        "protocol reaches nothing outside",
-        &purity::purity(&rust()?),
-    )
+    settle([("protocol reaches nothing outside", purity::purity(&rust()?))])
 }
 
 #[test]
 fn lengths_only_shrink() -> Result<()> {
     let sources = tree::sources(&tree::root(), &[".rs", ".py", ".ts", ".svelte"])?;
-    settle(
+    settle([(
         "files and functions stay short",
-        &shape::lengths(&sources, &shape::exceptions(&text(shape::EXCEPTIONS)?)?),
-    )
+        shape::lengths(&sources, &shape::exceptions(&text(shape::EXCEPTIONS)?)?),
+    )])
 }
 
 #[test]
 fn files_open_with_their_purpose() -> Result<()> {
-    settle("each file says what it owns", &shape::openings(&rust()?))?;
-    settle("no mod.rs", &shape::no_mod_rs(&tree::files(&tree::root())?))
+    settle([
+        ("each file says what it owns", shape::openings(&rust()?)),
+        ("no mod.rs", shape::no_mod_rs(&tree::files(&tree::root())?)),
+    ])
 }
 
 #[test]
@@ -100,19 +101,21 @@ fn nothing_is_left_lying_about() -> Result<()> {
             ".ci/run",
         ],
     )?;
-    settle("no leftovers", &shape::leftovers(&sources))?;
-    settle(
-        "no path of one machine",
-        &shape::machine_paths(&tree::sources(&root, &TEXTS)?),
-    )
+    settle([
+        ("no leftovers", shape::leftovers(&sources)),
+        (
+            "no path of one machine",
+            shape::machine_paths(&tree::sources(&root, &TEXTS)?),
+        ),
+    ])
 }
 
 #[test]
 fn folders_are_the_known_ones() -> Result<()> {
-    settle(
+    settle([(
         "folders at the top",
-        &shape::folders(&tree::folders(&tree::root())?, &text(".gitignore")?),
-    )
+        shape::folders(&tree::folders(&tree::root())?, &text(".gitignore")?),
+    )])
 }
 
 #[test]
@@ -123,35 +126,36 @@ fn dependencies_are_let_in_by_name() -> Result<()> {
         "Cargo.lock was not understood: {} packages",
         locked.len()
     );
-    settle("minimum versions", &supply::minimum_versions(&locked))?;
-    settle(
-        "crates without a maintainer",
-        &supply::unmaintained(&locked),
-    )?;
     let compiled = supply::compiled(&tree::compiled()?);
     ensure!(
         compiled.len() > 100,
         "cargo tree was not understood: {} packages",
         compiled.len()
     );
-    settle("banned crates", &supply::banned(&compiled))?;
-    settle("one curve stack", &supply::one_curve_stack(&compiled))?;
-    settle("licences", &supply::licences(&compiled))
+    settle([
+        ("minimum versions", supply::minimum_versions(&locked)),
+        ("crates without a maintainer", supply::unmaintained(&locked)),
+        ("banned crates", supply::banned(&compiled)),
+        ("one curve stack", supply::one_curve_stack(&compiled)),
+        ("licences", supply::licences(&compiled)),
+    ])
 }
 
 #[test]
 fn pages_lead_somewhere() -> Result<()> {
     let (pages, sources, files) = (markdown()?, rust()?, tree::files(&tree::root())?);
-    settle("links", &pages::links(&pages, &files))?;
-    settle("table of contents", &pages::summary(&pages))?;
-    settle(
-        "promises",
-        &pages::promises(pages::STATUS, &pages, &sources, &files),
-    )?;
-    settle(
-        "invariants",
-        &pages::promises(pages::ARCHITECTURE, &pages, &sources, &files),
-    )
+    settle([
+        ("links", pages::links(&pages, &files)),
+        ("table of contents", pages::summary(&pages)),
+        (
+            "promises",
+            pages::promises(pages::STATUS, &pages, &sources, &files),
+        ),
+        (
+            "invariants",
+            pages::promises(pages::ARCHITECTURE, &pages, &sources, &files),
+        ),
+    ])
 }
 
 /// Pages for users. Below `internals` stand promises and reasons, which name commands before they exist.
@@ -159,10 +163,10 @@ fn pages_lead_somewhere() -> Result<()> {
 fn shown_commands_exist() -> Result<()> {
     let mut pages = markdown()?;
     pages.retain(|page| !page.path.starts_with("docs/src/internals/"));
-    settle(
+    settle([(
         "commands in pages",
-        &commands::unknown(&commands::shown(&pages), commands::ask)?,
-    )
+        commands::unknown(&commands::shown(&pages), commands::ask)?,
+    )])
 }
 
 /// Clippy reads its configuration from the package's folder. Should it ever stop, `protocol/clippy.toml` would be a page
