@@ -1,0 +1,200 @@
+//! Frames: what two linked partners say to each other. A number, then the body.
+//!
+//! A frame of an unknown number is skipped, so that newer nodes can say more. Everything in a frame that matters is
+//! signed by its author; the link is not trusted beyond knowing which partner is at its other end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::codec::{self, CodecError};
+use crate::envelope::SealedEnvelope;
+use crate::identity::SignedIdentity;
+use crate::ids::{ChatId, CompanyId, NodeKey, Position};
+use crate::limits;
+use crate::owner_log::{Acceptance, SignedRecord, StreamCut};
+use crate::read::ReadRegister;
+use crate::statement::Statement;
+use crate::wrap::{PrekeyBundle, Wrap};
+
+/// The version of what is said on links. Version 0 is not frozen: both ends must be of the same [`BUILD`].
+pub const VERSION: u16 = 0;
+/// Changes whenever a byte on the wire changes before version 1.
+pub const BUILD: &str = "0.1.0-a";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u16,
+    pub build: String,
+    pub company: CompanyId,
+    pub generation: u64,
+    pub identity_at: Position,
+    pub prekey: PrekeyBundle,
+    pub time: Time,
+}
+
+/// A short hash per shared chat: chats that agree cost 48 bytes a reconnect and nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    pub entries: Vec<(ChatId, [u8; 16])>,
+    /// No more entries follow.
+    pub last: bool,
+}
+
+/// What the sender holds of a chat: hello, acknowledgement and resume cursor at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct FrontierBody {
+    pub owner_at: Option<Position>,
+    pub streams: Vec<StreamCut>,
+    pub statements: Vec<(NodeKey, u64)>,
+    pub reads: Vec<(NodeKey, u64)>,
+    /// Companies of the chat that the sender is linked with now: nobody needs to relay for those.
+    pub direct: Vec<CompanyId>,
+    /// Epochs whose keys the sender lacks.
+    pub missing_epochs: Vec<u32>,
+    /// Bytes of envelopes that the sender has processed on this link.
+    pub processed: u64,
+    /// The sender wants the receiver's frontier in return.
+    pub reply: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frontier {
+    pub chat: ChatId,
+    pub body: FrontierBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityFrame {
+    pub company: CompanyId,
+    pub records: Vec<SignedIdentity>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerFrame {
+    pub chat: ChatId,
+    pub records: Vec<SignedRecord>,
+}
+
+/// Why a payload is missing: the event that deleted it, with only that event's payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    pub place: u16,
+    pub proof_place: u16,
+    pub proof: SealedEnvelope,
+}
+
+/// An envelope with the proofs of what was erased from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvelopeItem {
+    pub envelope: SealedEnvelope,
+    pub erasures: Vec<Erasure>,
+}
+
+impl EnvelopeItem {
+    pub fn whole(envelope: SealedEnvelope) -> EnvelopeItem {
+        EnvelopeItem {
+            envelope,
+            erasures: Vec::new(),
+        }
+    }
+
+    pub fn wire_bytes(&self) -> usize {
+        let proofs: usize = self
+            .erasures
+            .iter()
+            .map(|erasure| erasure.proof.wire_bytes().saturating_add(4))
+            .sum();
+        self.envelope
+            .wire_bytes()
+            .saturating_add(8)
+            .saturating_add(proofs)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvelopesFrame {
+    pub chat: ChatId,
+    pub items: Vec<EnvelopeItem>,
+}
+
+/// One sample of a chain, for finding where two branches part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locate {
+    pub chat: ChatId,
+    pub streams: Vec<StreamCut>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    Hello(Hello),
+    Digests(Digests),
+    Frontier(Frontier),
+    Identity(IdentityFrame),
+    Owner(OwnerFrame),
+    Envelopes(EnvelopesFrame),
+    Wraps(Vec<Wrap>),
+    Statements(Vec<Statement>),
+    Reads(Vec<ReadRegister>),
+    Accept(Acceptance),
+    Locate(Locate),
+    /// Of a number that this build does not know.
+    Unknown(u16),
+}
+
+impl Frame {
+    pub fn number(&self) -> u16 {
+        match self {
+            Frame::Hello(_) => 1,
+            Frame::Digests(_) => 2,
+            Frame::Frontier(_) => 3,
+            Frame::Identity(_) => 4,
+            Frame::Owner(_) => 5,
+            Frame::Envelopes(_) => 6,
+            Frame::Wraps(_) => 7,
+            Frame::Statements(_) => 8,
+            Frame::Reads(_) => 9,
+            Frame::Accept(_) => 10,
+            Frame::Locate(_) => 11,
+            Frame::Unknown(number) => *number,
+        }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let body = match self {
+            Frame::Hello(body) => codec::encode(body),
+            Frame::Digests(body) => codec::encode(body),
+            Frame::Frontier(body) => codec::encode(body),
+            Frame::Identity(body) => codec::encode(body),
+            Frame::Owner(body) => codec::encode(body),
+            Frame::Envelopes(body) => codec::encode(body),
+            Frame::Wraps(body) => codec::encode(body),
+            Frame::Statements(body) => codec::encode(body),
+            Frame::Reads(body) => codec::encode(body),
+            Frame::Accept(body) => codec::encode(body),
+            Frame::Locate(body) => codec::encode(body),
+            Frame::Unknown(_) => Vec::new(),
+        };
+        [self.number().to_le_bytes().as_slice(), &body].concat()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Frame, CodecError> {
+        let (number, body) = bytes
+            .split_first_chunk::<2>()
+            .ok_or(CodecError::Malformed)?;
+        let limit = limits::FRAME_BYTES;
+        Ok(match u16::from_le_bytes(*number) {
+            1 => Frame::Hello(codec::decode(body, limit)?),
+            2 => Frame::Digests(codec::decode(body, limit)?),
+            3 => Frame::Frontier(codec::decode(body, limit)?),
+            4 => Frame::Identity(codec::decode(body, limit)?),
+            5 => Frame::Owner(codec::decode(body, limit)?),
+            6 => Frame::Envelopes(codec::decode(body, limit)?),
+            7 => Frame::Wraps(codec::decode(body, limit)?),
+            8 => Frame::Statements(codec::decode(body, limit)?),
+            9 => Frame::Reads(codec::decode(body, limit)?),
+            10 => Frame::Accept(codec::decode(body, limit)?),
+            11 => Frame::Locate(codec::decode(body, limit)?),
+            other => Frame::Unknown(other),
+        })
+    }
+}

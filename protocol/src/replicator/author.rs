@@ -1,0 +1,345 @@
+//! What this node writes itself: events of its people, recall, and the new incarnation after a restore.
+
+use super::chat::Chat;
+use super::{Context, Origin, Output, Record, Refusal, Replicator};
+use crate::clock::Clock;
+use crate::envelope::{self, DraftEvent, Place};
+use crate::event::{ContentError, Event, Resume};
+use crate::frame::EnvelopeItem;
+use crate::ids::{ChatId, CompanyId, EventId, Handle, Head, StreamId};
+use crate::limits;
+use crate::seal;
+
+/// An event that a local person (or the node, with a zero handle) wants to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub actor: Handle,
+    pub event: Event,
+}
+
+/// Why a local event was not written. Nothing was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    #[error("there is no such chat here")]
+    NoChat,
+    #[error("this company does not take part in the chat")]
+    NotMember,
+    #[error("the chat's present key has not arrived yet")]
+    NoKey,
+    #[error("the chat needs a newer version of crossport")]
+    NeedsNewerVersion,
+    #[error("this machine's clock lies beyond what can be written down")]
+    ClockBehind,
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error("the content takes {found} bytes, at most {limit} fit")]
+    TooLong { found: usize, limit: usize },
+    #[error("the envelope was refused by this node's own rules: {0}")]
+    Refused(Refusal),
+}
+
+/// Why a message cannot be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecallError {
+    #[error("it may have left this node for {0:?} already")]
+    MayHaveLeft(Vec<CompanyId>),
+    #[error("there is no such event of this company here")]
+    NotFound,
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Replicator {
+    /// Writes events of one chat, in order, as few envelopes as the limits allow. Returns their ids.
+    pub fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        drafts: &[Draft],
+    ) -> Result<Vec<EventId>, AppendError> {
+        let mut drafts: Vec<Draft> = drafts.to_vec();
+        drafts.iter().try_for_each(|draft| draft.event.check())?;
+        self.check_may_append(chat_id)?;
+        self.settle_clock(cx, chat_id);
+        let resumed = self.open_incarnation(cx, chat_id, &mut drafts);
+        let mut ids = Vec::with_capacity(drafts.len());
+        let mut events = Vec::new();
+        let mut bytes = 0usize;
+        for draft in drafts {
+            let plain = draft.event.encode();
+            let sealed = plain.len().saturating_add(seal::OVERHEAD_BYTES);
+            if sealed > limits::PAYLOAD_BYTES {
+                return Err(AppendError::TooLong {
+                    found: sealed,
+                    limit: limits::PAYLOAD_BYTES,
+                });
+            }
+            let full = events.len() >= limits::ENVELOPE_EVENTS
+                || bytes.saturating_add(sealed) > limits::ENVELOPE_PAYLOAD_BYTES
+                    && !events.is_empty();
+            if full {
+                ids.extend(self.sign(cx, chat_id, &std::mem::take(&mut events))?);
+                bytes = 0;
+            }
+            let clock = self.next_clock(cx)?;
+            events.push(DraftEvent {
+                clock,
+                kind: draft.event.kind(),
+                actor: draft.actor,
+                plain,
+            });
+            bytes = bytes.saturating_add(sealed);
+        }
+        if !events.is_empty() {
+            ids.extend(self.sign(cx, chat_id, &events)?);
+        }
+        if resumed {
+            ids.remove(0);
+        }
+        Ok(ids)
+    }
+
+    fn check_may_append(&self, chat_id: ChatId) -> Result<(), AppendError> {
+        let chat = self.chats.get(&chat_id).ok_or(AppendError::NoChat)?;
+        let owner = chat.owner();
+        if !owner.is_member(&self.company) {
+            return Err(AppendError::NotMember);
+        }
+        if owner.needs_newer_version() {
+            return Err(AppendError::NeedsNewerVersion);
+        }
+        self.keys
+            .contains_key(&(chat_id, owner.epoch()))
+            .then_some(())
+            .ok_or(AppendError::NoKey)
+    }
+
+    /// Makes sure that there is an incarnation to write to. Returns true when a `Resume` was put first.
+    fn open_incarnation(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        drafts: &mut Vec<Draft>,
+    ) -> bool {
+        let (company, node_key) = (self.company, self.node_key);
+        #[cfg(feature = "sim")]
+        let counter = self.has_bug(super::Bug::CounterIncarnation);
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return false;
+        };
+        let span = chat
+            .core
+            .owner
+            .spans()
+            .find(|(of, _)| **of == company)
+            .and_then(|(_, spans)| spans.last());
+        let span = span.map_or(0, |span| span.from);
+        if let Some(incarnation) = chat.core.own {
+            let stream = StreamId {
+                company,
+                node: node_key,
+                incarnation,
+            };
+            // A stream belongs to one membership: after re-adding a new one begins.
+            if chat
+                .core
+                .streams
+                .get(&stream)
+                .is_none_or(|state| state.span == span && state.closed.is_none())
+            {
+                return false;
+            }
+        }
+        let old: Vec<(StreamId, Head)> = own_heads(chat, company);
+        let mut bytes = [0; 8];
+        cx.random.fill(&mut bytes);
+        let incarnation = u64::from_le_bytes(bytes);
+        #[cfg(feature = "sim")]
+        let incarnation = if counter {
+            old.len() as u64
+        } else {
+            incarnation
+        };
+        chat.core.own = Some(incarnation);
+        if old.is_empty() {
+            return false;
+        }
+        drafts.insert(
+            0,
+            Draft {
+                actor: Handle::ZERO,
+                event: Event::Resume(Resume { old }),
+            },
+        );
+        true
+    }
+
+    /// When the wall clock went far back, later events use it in a new incarnation: clocks need only increase within a
+    /// stream, and people must not wait until time has caught up.
+    fn settle_clock(&mut self, cx: &Context<'_>, chat_id: ChatId) {
+        if self.clock.next(cx.now).is_none() {
+            self.clock = Clock::at(cx.now);
+        }
+        let clock = self.clock;
+        let (node, company) = (self.node_key, self.company);
+        if let Some(chat) = self.chats.get_mut(&chat_id)
+            && chat.own_tip_clock(&node, company) > clock
+        {
+            chat.core.own = None;
+        }
+    }
+
+    fn next_clock(&mut self, cx: &Context<'_>) -> Result<Clock, AppendError> {
+        self.clock = self.clock.next(cx.now).ok_or(AppendError::ClockBehind)?;
+        Ok(self.clock)
+    }
+
+    fn sign(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        events: &[DraftEvent],
+    ) -> Result<Vec<EventId>, AppendError> {
+        let chat = self.chats.get(&chat_id).ok_or(AppendError::NoChat)?;
+        let incarnation = chat.core.own.ok_or(AppendError::NoChat)?;
+        let stream = StreamId {
+            company: self.company,
+            node: self.node_key,
+            incarnation,
+        };
+        let tip = chat
+            .core
+            .streams
+            .get(&stream)
+            .and_then(|state| state.tips.iter().max_by_key(|tip| tip.head));
+        let after = tip.map_or(Head::START, |tip| tip.head);
+        #[cfg(feature = "sim")]
+        let after = if self.has_bug(super::Bug::ReusePosition) && after.seq > 3 {
+            cx.log
+                .link(&chat_id, &after.hash)
+                .map_or(after, |link| link.parent)
+        } else {
+            after
+        };
+        let epoch = chat.core.owner.epoch();
+        let key = self.keys.get(&(chat_id, epoch)).ok_or(AppendError::NoKey)?;
+        let place = Place {
+            chat: chat_id,
+            stream,
+            after,
+            owner_at: chat.core.owner.head(),
+            identity_at: self.roster.head(&self.company),
+            epoch,
+        };
+        let envelope = envelope::author(self.suite, &self.node, key, place, events, &mut cx.random);
+        let ids = (0..events.len())
+            .map(|index| envelope.event_id(index))
+            .collect();
+        let item = EnvelopeItem::whole(envelope.sealed.clone());
+        self.admit(cx, Origin::Local, &item, envelope)
+            .map_err(AppendError::Refused)?;
+        self.mark_dirty(chat_id);
+        Ok(ids)
+    }
+
+    /// True when the event provably has not left this node: no partner of the chat was linked since it was written.
+    pub fn may_have_left(&self, chat_id: &ChatId, clock: Clock) -> Vec<CompanyId> {
+        let Some(chat) = self.chats.get(chat_id) else {
+            return Vec::new();
+        };
+        let exposed = |company: &CompanyId| match self.exposed.get(company) {
+            None => false,
+            Some(None) => true,
+            Some(Some(until)) => clock <= *until,
+        };
+        chat.owner()
+            .members()
+            .filter(|company| *company != self.company)
+            .filter(exposed)
+            .collect()
+    }
+
+    /// Takes a message back while it provably has not left: the payload is destroyed, a delete follows it.
+    pub fn recall(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        target: EventId,
+        actor: Handle,
+    ) -> Result<EventId, RecallError> {
+        let item = cx
+            .log
+            .envelope(&chat_id, &target.envelope)
+            .ok_or(RecallError::NotFound)?;
+        let held = item
+            .envelope
+            .verify(self.suite)
+            .map_err(|_| RecallError::NotFound)?;
+        let event = held
+            .header
+            .events
+            .get(usize::from(target.place))
+            .ok_or(RecallError::NotFound)?;
+        if held.header.stream.company != self.company || event.actor != actor {
+            return Err(RecallError::NotFound);
+        }
+        let left = self.may_have_left(&chat_id, event.clock);
+        if !left.is_empty() {
+            return Err(RecallError::MayHaveLeft(left));
+        }
+        let delete = Event::Delete(crate::event::Delete { target });
+        let ids = self.append(
+            cx,
+            chat_id,
+            &[Draft {
+                actor,
+                event: delete,
+            }],
+        )?;
+        ids.first().copied().ok_or(RecallError::NotFound)
+    }
+
+    pub(super) fn open_exposure(&mut self, cx: &mut Context<'_>, partner: CompanyId) {
+        self.exposed.insert(partner, None);
+        cx.out.push(Output::Store(Record::Exposure {
+            partner,
+            until: None,
+        }));
+    }
+
+    pub(super) fn close_exposure(&mut self, cx: &mut Context<'_>, partner: CompanyId) {
+        let until = Some(self.clock);
+        self.exposed.insert(partner, until);
+        cx.out
+            .push(Output::Store(Record::Exposure { partner, until }));
+    }
+}
+
+impl Chat {
+    fn own_tip_clock(&self, node: &crate::ids::NodeKey, company: CompanyId) -> Clock {
+        let Some(incarnation) = self.core.own else {
+            return Clock(0);
+        };
+        let stream = StreamId {
+            company,
+            node: *node,
+            incarnation,
+        };
+        let tips = self
+            .core
+            .streams
+            .get(&stream)
+            .map(|state| state.tips.iter().map(|tip| tip.clock).max());
+        tips.flatten().unwrap_or_default()
+    }
+}
+
+fn own_heads(chat: &Chat, company: CompanyId) -> Vec<(StreamId, Head)> {
+    let own = chat
+        .core
+        .streams
+        .iter()
+        .filter(|(stream, _)| stream.company == company);
+    own.flat_map(|(stream, state)| state.heads().map(|head| (*stream, head)))
+        .collect()
+}

@@ -1,0 +1,205 @@
+//! One chat as this node holds it: the owner log, the streams, the newest registers, and what the node does next in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::ReadLog;
+use crate::clock::{Clock, Time};
+use crate::envelope::VerifiedEnvelope;
+use crate::ids::{ChatId, CompanyId, EventId, Handle, Hash, Head, NodeKey, StreamId};
+use crate::owner_log::{Acceptance, OwnerLog, StreamCut};
+use crate::read::{ReadEntry, ReadRegister};
+use crate::statement::Statement;
+use crate::stream::StreamState;
+
+/// The part of a chat that follows from stored records: the index keeps it, so that a start reads no history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatCore {
+    pub owner: OwnerLog,
+    pub streams: BTreeMap<StreamId, StreamState>,
+    /// The incarnation that this node continues; None when the next event opens a new one.
+    pub own: Option<u64>,
+    /// This company's answer to the invitation that is open.
+    pub accepted: Option<Acceptance>,
+    /// Deletes whose target has not arrived: (target, delete).
+    pub deletes_ahead: BTreeMap<EventId, EventId>,
+}
+
+/// A chat with what is only in memory.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    pub(super) core: ChatCore,
+    pub(super) statements: BTreeMap<NodeKey, Statement>,
+    pub(super) reads: BTreeMap<NodeKey, ReadRegister>,
+    pub(super) own_reads: BTreeMap<Handle, ReadEntry>,
+    pub(super) statement_due: bool,
+    pub(super) statement_at: Time,
+    pub(super) read_due: bool,
+    pub(super) read_at: Time,
+    /// Members who confirmed that they know no later owner record, while this node cannot be sure itself.
+    pub(super) confirmed: BTreeSet<CompanyId>,
+    pub(super) owner_unsure: bool,
+    /// When something of a stream last arrived, for relaying.
+    pub(super) arrived: BTreeMap<StreamId, Time>,
+}
+
+impl Chat {
+    pub(super) fn new(owner: OwnerLog) -> Chat {
+        let core = ChatCore {
+            owner,
+            streams: BTreeMap::new(),
+            own: None,
+            accepted: None,
+            deletes_ahead: BTreeMap::new(),
+        };
+        Chat::from_core(core, true)
+    }
+
+    pub(super) fn from_core(mut core: ChatCore, continuity: bool) -> Chat {
+        if !continuity {
+            core.own = None;
+        }
+        Chat {
+            core,
+            statements: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            own_reads: BTreeMap::new(),
+            statement_due: false,
+            statement_at: Time(0),
+            read_due: false,
+            read_at: Time(0),
+            confirmed: BTreeSet::new(),
+            owner_unsure: !continuity,
+            arrived: BTreeMap::new(),
+        }
+    }
+
+    pub fn core(&self) -> &ChatCore {
+        &self.core
+    }
+
+    pub fn id(&self) -> ChatId {
+        self.core.owner.chat()
+    }
+
+    pub fn owner(&self) -> &OwnerLog {
+        &self.core.owner
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = (&StreamId, &StreamState)> {
+        self.core.streams.iter()
+    }
+
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.statements.values()
+    }
+
+    pub fn reads(&self) -> impl Iterator<Item = &ReadRegister> {
+        self.reads.values()
+    }
+
+    pub fn own_reads(&self) -> &BTreeMap<Handle, ReadEntry> {
+        &self.own_reads
+    }
+
+    /// The greatest clock that the node used here.
+    pub(super) fn own_clock(&self, node: &NodeKey) -> Clock {
+        let own = self
+            .core
+            .streams
+            .iter()
+            .filter(|(stream, _)| stream.node == *node);
+        own.flat_map(|(_, state)| state.tips.iter().map(|tip| tip.clock))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Held heads of every stream, sorted: the frontier.
+    pub fn heads(&self) -> Vec<StreamCut> {
+        let cut = |(stream, state): (&StreamId, &StreamState)| StreamCut {
+            stream: *stream,
+            heads: state.sorted_heads(),
+        };
+        self.core.streams.iter().map(cut).collect()
+    }
+
+    /// Delivered heads of every stream, sorted.
+    pub fn delivered(&self) -> Vec<StreamCut> {
+        let delivered = |(stream, state): (&StreamId, &StreamState)| {
+            let heads = state.sorted_delivered();
+            (!heads.is_empty()).then_some(StreamCut {
+                stream: *stream,
+                heads,
+            })
+        };
+        self.core.streams.iter().filter_map(delivered).collect()
+    }
+
+    /// The 16 bytes that two nodes compare at a reconnect. For a company that does not take part only the part of the
+    /// owner log that it may see counts.
+    pub fn digest_for(&self, company: &CompanyId) -> [u8; 16] {
+        let visible = self.core.owner.visible_to(company);
+        let owner = self
+            .core
+            .owner
+            .position(visible)
+            .map_or(Hash::ZERO, |position| position.hash);
+        let hash = if self.core.owner.is_member(company) {
+            let statements: Vec<_> = self
+                .statements
+                .values()
+                .map(|s| (s.content.node, s.content.number))
+                .collect();
+            let reads: Vec<_> = self
+                .reads
+                .values()
+                .map(|r| (r.content.node, r.content.number))
+                .collect();
+            let state = crate::codec::encode(&(self.heads(), statements, reads));
+            Hash::of(&[b"crossport/0/digest\0", &owner.0, &state])
+        } else {
+            Hash::of(&[b"crossport/0/digest\0", &owner.0])
+        };
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash.0[..16]);
+        short
+    }
+
+    pub(super) fn is_barred(
+        &self,
+        chat: &ChatId,
+        envelope: &VerifiedEnvelope,
+        actor: &Handle,
+        log: &dyn ReadLog,
+    ) -> bool {
+        let stream = envelope.header.stream;
+        let cited = envelope.header.owner_at.seq;
+        self.core.owner.bars().iter().any(|bar| {
+            let concerns = bar.company == stream.company && bar.handle == *actor;
+            // Cited after the bar was lifted: the bar says nothing of it.
+            let over = bar.until.is_some_and(|until| cited >= until);
+            let cut = bar.cut.iter().find(|cut| cut.stream == stream);
+            concerns
+                && !over
+                && !cut.is_some_and(|cut| is_inside(log, chat, &cut.heads, envelope.head()))
+        })
+    }
+}
+
+/// True when `head` is equal to or an ancestor of one of `heads`.
+pub(super) fn is_inside(log: &dyn ReadLog, chat: &ChatId, heads: &[Head], head: Head) -> bool {
+    heads.iter().any(|end| is_ancestor(log, chat, head, *end))
+}
+
+/// True when `ancestor` is `head` or lies before it on its chain, as far as the chain is held.
+pub(super) fn is_ancestor(log: &dyn ReadLog, chat: &ChatId, ancestor: Head, head: Head) -> bool {
+    let mut at = head;
+    while at.seq > ancestor.seq {
+        match log.link(chat, &at.hash) {
+            Some(link) => at = link.parent,
+            None => return false,
+        }
+    }
+    at == ancestor || ancestor == Head::START
+}

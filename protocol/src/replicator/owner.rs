@@ -1,0 +1,449 @@
+//! The owner log in use: what the owner decides, what members take over, and how an invited company answers.
+
+use super::chat::Chat;
+use super::{Alarm, Context, Origin, Output, Record, Refusal, Replicator};
+use crate::clock::Time;
+use crate::codec::Blob;
+use crate::fields::Fields;
+use crate::ids::{ChatId, CompanyId, Handle, Hash, Position};
+use crate::owner_log::{
+    Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, OwnerLog,
+    RecordError, RecordHeader, Remove, SignedRecord, StreamCut, VERSION,
+};
+use crate::seal::EpochKey;
+use crate::suite::Random;
+
+/// The rules version of new chats.
+const RULES: u16 = 1;
+
+/// Why an act of the owner was not done. Nothing was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnerActError {
+    #[error("there is no such chat here")]
+    NoChat,
+    #[error("only the company that owns the chat may do this")]
+    NotOwner,
+    #[error(
+        "this node was restored from a copy and waits until partners confirm that they know no later decision"
+    )]
+    Unsure,
+    #[error("the chat's present key is not here")]
+    NoKey,
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Replicator {
+    /// Makes a chat that this company owns.
+    pub fn create_chat(
+        &mut self,
+        cx: &mut Context<'_>,
+        kind: ChatKind,
+        history: History,
+        title: Option<&str>,
+    ) -> Result<ChatId, OwnerActError> {
+        let key = EpochKey::random(&mut cx.random);
+        let nonce: [u8; 16] = (&mut cx.random).array();
+        let commitment = key.commitment(&ChatId::ZERO, 1);
+        let genesis = Genesis {
+            rules: RULES,
+            suite: self.suite.number(),
+            kind,
+            history,
+            nonce,
+            commitment,
+        };
+        let header = self.record_header(
+            cx,
+            ChatId::ZERO,
+            Position::START,
+            1,
+            &Body::Genesis(genesis),
+        );
+        let record = SignedRecord::sign(self.suite, &self.node, &header, Vec::new());
+        let chat_id = ChatId(record.hash().0);
+        self.learn_key(cx, chat_id, 1, key);
+        self.apply_record(cx, Origin::Local, chat_id, &record)
+            .map_err(act_error)?;
+        if let Some(title) = title {
+            self.set_title(cx, chat_id, title)?;
+        }
+        Ok(chat_id)
+    }
+
+    pub fn set_title(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        title: &str,
+    ) -> Result<(), OwnerActError> {
+        self.check_may_act(chat_id)?;
+        let owner = self
+            .chats
+            .get(&chat_id)
+            .ok_or(OwnerActError::NoChat)?
+            .owner();
+        let (head, epoch) = (owner.head(), owner.epoch());
+        let key = self
+            .keys
+            .get(&(chat_id, epoch))
+            .ok_or(OwnerActError::NoKey)?
+            .clone();
+        let mut header = self.record_header(cx, chat_id, head, epoch, &Body::Title);
+        let sealed = key.seal(
+            (&mut cx.random).array(),
+            &header.associated(),
+            title.as_bytes(),
+        );
+        header.payload_len = sealed.len() as u32;
+        header.payload_hash = Hash::of(&[&sealed]);
+        let record = SignedRecord::sign(self.suite, &self.node, &header, sealed);
+        self.apply_record(cx, Origin::Local, chat_id, &record)
+            .map_err(act_error)
+    }
+
+    /// Invites a company. Its acceptance adds it; that needs nobody here.
+    pub fn invite(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        company: CompanyId,
+        expires: Time,
+    ) -> Result<(), OwnerActError> {
+        self.act(cx, chat_id, |_, _, _| {
+            Ok(Body::Invite(Invite { company, expires }))
+        })
+    }
+
+    /// Removes a company: a cut at what this node holds of it, and a new epoch, in one record.
+    pub fn remove(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        company: CompanyId,
+    ) -> Result<(), OwnerActError> {
+        self.act(cx, chat_id, |replicator, cx, chat| {
+            let cut = replicator.cut_of(chat, company);
+            let epoch = replicator.new_epoch(cx, chat);
+            Ok(Body::Remove(Remove {
+                company,
+                cut,
+                epoch,
+            }))
+        })
+    }
+
+    /// Bars a person of any company from writing, or lifts the bar.
+    pub fn bar(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        company: CompanyId,
+        handle: Handle,
+        barred: bool,
+    ) -> Result<(), OwnerActError> {
+        self.act(cx, chat_id, |replicator, _, chat| {
+            let cut = replicator.cut_of(chat, company);
+            Ok(Body::Bar(Bar {
+                company,
+                handle,
+                barred,
+                cut,
+            }))
+        })
+    }
+
+    /// Starts a new epoch, for example by age.
+    pub fn rotate(&mut self, cx: &mut Context<'_>, chat_id: ChatId) -> Result<(), OwnerActError> {
+        self.act(cx, chat_id, |replicator, cx, chat| {
+            Ok(Body::Epoch(replicator.new_epoch(cx, chat)))
+        })
+    }
+
+    fn act(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        decide: impl FnOnce(&mut Self, &mut Context<'_>, ChatId) -> Result<Body, OwnerActError>,
+    ) -> Result<(), OwnerActError> {
+        self.check_may_act(chat_id)?;
+        let body = decide(self, cx, chat_id)?;
+        let owner = self
+            .chats
+            .get(&chat_id)
+            .ok_or(OwnerActError::NoChat)?
+            .owner();
+        let header = self.record_header(cx, chat_id, owner.head(), owner.epoch(), &body);
+        let record = SignedRecord::sign(self.suite, &self.node, &header, Vec::new());
+        self.apply_record(cx, Origin::Local, chat_id, &record)
+            .map_err(act_error)
+    }
+
+    fn check_may_act(&self, chat_id: ChatId) -> Result<(), OwnerActError> {
+        let chat = self.chats.get(&chat_id).ok_or(OwnerActError::NoChat)?;
+        if chat.owner().owner() != self.company {
+            return Err(OwnerActError::NotOwner);
+        }
+        if chat.owner().is_frozen() {
+            return Err(OwnerActError::Record(RecordError::Frozen));
+        }
+        if chat.owner_unsure && !is_confirmed(chat, &self.company) {
+            Err(OwnerActError::Unsure)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn cut_of(&self, chat_id: ChatId, company: CompanyId) -> Vec<StreamCut> {
+        let heads = self
+            .chats
+            .get(&chat_id)
+            .map(Chat::heads)
+            .unwrap_or_default();
+        heads
+            .into_iter()
+            .filter(|cut| cut.stream.company == company)
+            .collect()
+    }
+
+    fn new_epoch(&mut self, cx: &mut Context<'_>, chat_id: ChatId) -> NewEpoch {
+        let epoch = self
+            .chats
+            .get(&chat_id)
+            .map_or(0, |chat| chat.owner().epoch())
+            .saturating_add(1);
+        #[cfg(feature = "sim")]
+        if self.has_bug(super::Bug::KeepEpochOnRemoval)
+            && let Some(key) = self.keys.get(&(chat_id, epoch.saturating_sub(1))).cloned()
+        {
+            let commitment = key.commitment(&chat_id, epoch);
+            self.learn_key(cx, chat_id, epoch, key);
+            return NewEpoch { epoch, commitment };
+        }
+        let key = EpochKey::random(&mut cx.random);
+        let commitment = key.commitment(&chat_id, epoch);
+        self.learn_key(cx, chat_id, epoch, key);
+        NewEpoch { epoch, commitment }
+    }
+
+    fn record_header(
+        &mut self,
+        cx: &Context<'_>,
+        chat: ChatId,
+        head: Position,
+        epoch: u32,
+        body: &Body,
+    ) -> RecordHeader {
+        self.clock = self.clock.next(cx.now).unwrap_or(self.clock);
+        RecordHeader {
+            version: VERSION,
+            suite: self.suite.number(),
+            chat,
+            term: 0,
+            seq: head.seq.saturating_add(1),
+            prev: head.hash,
+            owner: self.company,
+            node: self.node_key,
+            identity_at: self.roster.head(&self.company),
+            clock: self.clock,
+            kind: body.kind(),
+            body: Blob(body.encode()),
+            epoch,
+            payload_len: 0,
+            payload_hash: Hash::ZERO,
+            fields: Fields::none(),
+        }
+    }
+
+    /// Takes an owner record, whoever brings it: it is signed by the owner.
+    pub(super) fn apply_record(
+        &mut self,
+        cx: &mut Context<'_>,
+        origin: Origin,
+        chat_id: ChatId,
+        record: &SignedRecord,
+    ) -> Result<(), Refusal> {
+        let (header, body) = record.verify(self.suite).map_err(Refusal::Record)?;
+        match self
+            .roster
+            .lists_at(&header.owner, &header.identity_at, &header.node)
+        {
+            Some(true) => {}
+            Some(false) => return Err(Refusal::Record(RecordError::UnknownKey)),
+            None => return Err(Refusal::Record(RecordError::NeedsIdentity)),
+        }
+        let new = match self.chats.get_mut(&chat_id) {
+            Some(chat) => chat.core.owner.push(self.suite, record, &header, &body),
+            None => {
+                let log = OwnerLog::start(record, &header, &body).map_err(Refusal::Record)?;
+                if log.chat() != chat_id {
+                    return Err(Refusal::Record(RecordError::WrongPrev));
+                }
+                self.chats.insert(chat_id, Chat::new(log));
+                Ok(true)
+            }
+        };
+        match new {
+            Ok(false) => return Ok(()),
+            Ok(true) => {}
+            Err(RecordError::Fork(seq)) => return Err(self.freeze(cx, chat_id, seq)),
+            Err(error) => return Err(Refusal::Record(error)),
+        }
+        if origin != Origin::Replay {
+            cx.out.push(Output::Store(Record::Owner {
+                chat: chat_id,
+                record: record.clone(),
+            }));
+        }
+        self.after_record(cx, origin, chat_id, &body);
+        Ok(())
+    }
+
+    fn freeze(&mut self, cx: &mut Context<'_>, chat_id: ChatId, seq: u64) -> Refusal {
+        if let Some(chat) = self.chats.get_mut(&chat_id)
+            && !chat.core.owner.is_frozen()
+        {
+            chat.core.owner.freeze();
+            cx.out
+                .push(Output::Alarm(Alarm::OwnerFork { chat: chat_id, seq }));
+            cx.out.push(Output::ChatChanged { chat: chat_id });
+        }
+        Refusal::Record(RecordError::Fork(seq))
+    }
+
+    fn after_record(&mut self, cx: &mut Context<'_>, origin: Origin, chat_id: ChatId, body: &Body) {
+        match body {
+            Body::Invite(invite) if invite.company == self.company && origin != Origin::Replay => {
+                self.accept_invitation(cx, chat_id);
+            }
+            Body::Add(add) if add.acceptance.company == self.company => {
+                if let Some(chat) = self.chats.get_mut(&chat_id) {
+                    chat.core.accepted = None;
+                }
+            }
+            Body::Remove(remove) => self.apply_cut(cx, chat_id, remove.company),
+            _ => {}
+        }
+        self.mark_dirty(chat_id);
+        cx.out.push(Output::ChatChanged { chat: chat_id });
+    }
+
+    /// Approved partners' invitations are accepted at once; agreements will say otherwise one day.
+    fn accept_invitation(&mut self, cx: &mut Context<'_>, chat_id: ChatId) {
+        let identity_at = self.roster.head(&self.company);
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        let Some(open) = chat.core.owner.invitation(&self.company) else {
+            return;
+        };
+        if open.expires < cx.now || !self.partners.contains_key(&chat.core.owner.owner()) {
+            return;
+        }
+        let acceptance = Acceptance::sign(
+            self.suite,
+            &self.node,
+            chat_id,
+            open.at,
+            identity_at,
+            self.bundle.clone(),
+        );
+        chat.core.accepted = Some(acceptance);
+        self.mark_dirty(chat_id);
+    }
+
+    /// The owner takes an acceptance: the company is added.
+    pub(super) fn receive_acceptance(
+        &mut self,
+        cx: &mut Context<'_>,
+        partner: CompanyId,
+        acceptance: Acceptance,
+    ) -> Result<(), Refusal> {
+        let chat_id = acceptance.chat;
+        let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
+        let owner = chat.owner();
+        if owner.owner() != self.company || acceptance.company != partner {
+            return Err(Refusal::NotShared);
+        }
+        if owner.is_member(&partner) {
+            return Ok(());
+        }
+        let expired = owner
+            .invitation(&partner)
+            .is_some_and(|open| open.expires < cx.now);
+        if expired {
+            return Err(Refusal::BadAcceptance(RecordError::Rule(
+                "the invitation has expired",
+            )));
+        }
+        owner
+            .check_acceptance(self.suite, &acceptance)
+            .map_err(Refusal::BadAcceptance)?;
+        if !self.roster.lists(&acceptance.company, &acceptance.node) {
+            return Err(Refusal::UnknownKey);
+        }
+        let full = owner.history() == History::FULL;
+        let done = self.act(cx, chat_id, |replicator, cx, chat_id| {
+            let base = if full {
+                Vec::new()
+            } else {
+                replicator.base_for_newcomer(chat_id)
+            };
+            let epoch = (!full).then(|| replicator.new_epoch(cx, chat_id));
+            Ok(Body::Add(Box::new(Add {
+                acceptance,
+                epoch,
+                base,
+            })))
+        });
+        match done {
+            Err(OwnerActError::Record(error)) => Err(Refusal::BadAcceptance(error)),
+            // An owner that is not sure of its log yet is asked again at the next sync.
+            Err(_) | Ok(()) => Ok(()),
+        }
+    }
+
+    fn base_for_newcomer(&self, chat_id: ChatId) -> Vec<(crate::ids::StreamId, crate::ids::Head)> {
+        let heads = self
+            .chats
+            .get(&chat_id)
+            .map(Chat::heads)
+            .unwrap_or_default();
+        heads
+            .into_iter()
+            .flat_map(|cut| cut.heads.into_iter().map(move |head| (cut.stream, head)))
+            .collect()
+    }
+
+    pub(super) fn learn_key(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat: ChatId,
+        epoch: u32,
+        key: EpochKey,
+    ) {
+        self.keys.insert((chat, epoch), key.clone());
+        cx.out.push(Output::StoreKey { chat, epoch, key });
+    }
+}
+
+/// More than half of the other member companies said that they know no later record.
+pub(super) fn is_confirmed(chat: &Chat, company: &CompanyId) -> bool {
+    let others: Vec<CompanyId> = chat
+        .owner()
+        .members()
+        .filter(|member| member != company)
+        .collect();
+    let confirmed = others
+        .iter()
+        .filter(|member| chat.confirmed.contains(*member))
+        .count();
+    others.is_empty() || confirmed.saturating_mul(2) > others.len()
+}
+
+fn act_error(refusal: Refusal) -> OwnerActError {
+    match refusal {
+        Refusal::Record(error) => OwnerActError::Record(error),
+        _ => OwnerActError::NoChat,
+    }
+}

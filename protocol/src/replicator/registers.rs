@@ -1,0 +1,392 @@
+//! Delivery statements and read registers: made here, taken from others, relayed by anyone.
+
+use super::chat::is_ancestor;
+use super::{Context, Output, ReadLog, Refusal, Register, Replicator};
+use crate::clock::Time;
+use crate::ids::{ChatId, CompanyId, Handle, Head};
+use crate::limits;
+use crate::owner_log::StreamCut;
+use crate::read::{ReadEntry, ReadRegister, RegisterPlace};
+use crate::statement::{self, Statement, StatementContent};
+
+impl Replicator {
+    /// Moves the read frontier of a local person: up to these heads everything was shown. Published by [`Self::pump`].
+    pub fn mark_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        chat_id: ChatId,
+        handle: Handle,
+        heads: &[StreamCut],
+    ) -> bool {
+        #[cfg(feature = "sim")]
+        let heads = &self.planted_watermark(chat_id, heads)[..];
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return false;
+        };
+        let delivered = chat.delivered();
+        let clamped: Vec<StreamCut> = heads
+            .iter()
+            .map(|cut| clamp(cx.log, &chat_id, cut, &delivered))
+            .collect();
+        let entry = chat.own_reads.entry(handle).or_insert(ReadEntry {
+            handle,
+            time: cx.now,
+            heads: Vec::new(),
+        });
+        let changed = merge_heads(cx.log, &chat_id, &mut entry.heads, &clamped);
+        if changed {
+            entry.time = cx.now;
+            chat.read_due = true;
+        }
+        changed
+    }
+
+    /// The planted bug: everything up to the newest clock counts as read, late arrivals too.
+    #[cfg(feature = "sim")]
+    fn planted_watermark(&self, chat_id: ChatId, heads: &[StreamCut]) -> Vec<StreamCut> {
+        if self.has_bug(super::Bug::SingleReadWatermark) {
+            return self
+                .chats
+                .get(&chat_id)
+                .map(super::Chat::heads)
+                .unwrap_or_default();
+        }
+        heads.to_vec()
+    }
+
+    pub(super) fn publish_due(&mut self, cx: &mut Context<'_>) {
+        let chats: Vec<ChatId> = self
+            .chats
+            .iter()
+            .filter(|(_, c)| c.statement_due || c.read_due)
+            .map(|(id, _)| *id)
+            .collect();
+        for chat_id in chats {
+            self.publish_statement(cx, chat_id);
+            self.publish_reads(cx, chat_id);
+        }
+    }
+
+    fn publish_statement(&mut self, cx: &mut Context<'_>, chat_id: ChatId) {
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        let waited = cx.now.since(chat.statement_at) >= limits::STATEMENT_INTERVAL_MS
+            || cx.now < chat.statement_at;
+        if !chat.statement_due || !waited || !chat.owner().is_member(&self.company) {
+            return;
+        }
+        let last = chat
+            .statements
+            .get(&self.node_key)
+            .map_or(0, |statement| statement.content.number);
+        let content = StatementContent {
+            version: statement::VERSION,
+            chat: chat_id,
+            company: self.company,
+            node: self.node_key,
+            generation: self.generation,
+            number: cx.now.0.max(last.saturating_add(1)),
+            time: cx.now,
+            owner_at: chat.owner().head(),
+            heads: chat.delivered(),
+        };
+        chat.statement_due = false;
+        chat.statement_at = cx.now;
+        let statement = Statement::sign(self.suite, &self.node, content);
+        chat.statements.insert(self.node_key, statement.clone());
+        cx.out
+            .push(Output::StoreRegister(Register::Statement(statement)));
+        self.mark_dirty(chat_id);
+    }
+
+    fn publish_reads(&mut self, cx: &mut Context<'_>, chat_id: ChatId) {
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        let waited =
+            cx.now.since(chat.read_at) >= limits::READ_INTERVAL_MS || cx.now < chat.read_at;
+        if !chat.read_due || !waited || !chat.owner().is_member(&self.company) {
+            return;
+        }
+        let epoch = chat.owner().epoch();
+        let Some(key) = self.keys.get(&(chat_id, epoch)) else {
+            return;
+        };
+        let last = chat
+            .reads
+            .get(&self.node_key)
+            .map_or(0, |register| register.content.number);
+        let number = cx.now.0.max(last.saturating_add(1));
+        let place = RegisterPlace {
+            chat: chat_id,
+            company: self.company,
+            node: self.node_key,
+            number,
+            epoch,
+        };
+        let entries: Vec<ReadEntry> = chat.own_reads.values().cloned().collect();
+        let register =
+            ReadRegister::sign(self.suite, &self.node, key, place, &entries, &mut cx.random);
+        chat.read_due = false;
+        chat.read_at = cx.now;
+        chat.reads.insert(self.node_key, register.clone());
+        cx.out.push(Output::StoreRegister(Register::Read(register)));
+        self.mark_dirty(chat_id);
+    }
+
+    /// When the next register of any chat may be published, if one waits.
+    pub(super) fn next_publication(&self) -> Option<Time> {
+        let due = self.chats.values().flat_map(|chat| {
+            let statement = chat
+                .statement_due
+                .then(|| chat.statement_at.plus_ms(limits::STATEMENT_INTERVAL_MS));
+            let read = chat
+                .read_due
+                .then(|| chat.read_at.plus_ms(limits::READ_INTERVAL_MS));
+            [statement, read].into_iter().flatten()
+        });
+        due.min()
+    }
+
+    pub(super) fn receive_statement(
+        &mut self,
+        cx: &mut Context<'_>,
+        partner: CompanyId,
+        statement: Statement,
+    ) -> Result<(), Refusal> {
+        let content = &statement.content;
+        let chat_id = content.chat;
+        self.check_register(partner, chat_id, content.company, &content.node)?;
+        let number = content.number;
+        self.note_theirs(partner, chat_id, |theirs| {
+            raise(&mut theirs.statements, statement.content.node, number)
+        });
+        let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
+        if chat
+            .statements
+            .get(&content.node)
+            .is_some_and(|held| held.content.number >= number)
+        {
+            return Ok(());
+        }
+        if !statement.verify(self.suite) {
+            return Err(Refusal::BadRegister);
+        }
+        if content.company == self.company {
+            // An own statement from before a restore: later ones must be numbered after it.
+            self.keep_register(Register::Statement(statement.clone()));
+            cx.out
+                .push(Output::StoreRegister(Register::Statement(statement)));
+            return Ok(());
+        }
+        self.check_own_heads(cx, chat_id, &content.heads)?;
+        self.keep_register(Register::Statement(statement.clone()));
+        self.mark_dirty(chat_id);
+        cx.out.push(Output::StoreRegister(Register::Statement(
+            statement.clone(),
+        )));
+        cx.out.push(Output::StatementArrived {
+            chat: chat_id,
+            statement: Box::new(statement),
+        });
+        Ok(())
+    }
+
+    /// Nobody can have delivered what this node never wrote. (What it wrote and lost comes back before the statement.)
+    fn check_own_heads(
+        &self,
+        cx: &Context<'_>,
+        chat_id: ChatId,
+        heads: &[StreamCut],
+    ) -> Result<(), Refusal> {
+        let own = heads
+            .iter()
+            .filter(|cut| cut.stream.company == self.company && cut.stream.node == self.node_key);
+        for cut in own {
+            let known =
+                |head: &Head| *head == Head::START || cx.log.link(&chat_id, &head.hash).is_some();
+            if !cut.heads.iter().all(known) {
+                return Err(Refusal::UnknownHeads);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        partner: CompanyId,
+        register: ReadRegister,
+    ) -> Result<(), Refusal> {
+        let content = &register.content;
+        let chat_id = content.chat;
+        self.check_register(partner, chat_id, content.company, &content.node)?;
+        let number = content.number;
+        self.note_theirs(partner, chat_id, |theirs| {
+            raise(&mut theirs.reads, register.content.node, number)
+        });
+        let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
+        if chat
+            .reads
+            .get(&content.node)
+            .is_some_and(|held| held.content.number >= number)
+        {
+            return Ok(());
+        }
+        if !register.verify(self.suite) {
+            return Err(Refusal::BadRegister);
+        }
+        if content.company == self.company && content.node == self.node_key {
+            self.merge_own_reads(cx, &register);
+        }
+        self.keep_register(Register::Read(register.clone()));
+        self.mark_dirty(chat_id);
+        cx.out
+            .push(Output::StoreRegister(Register::Read(register.clone())));
+        cx.out.push(Output::ReadsArrived {
+            chat: chat_id,
+            register: Box::new(register),
+        });
+        Ok(())
+    }
+
+    /// After a restore the own register comes back from partners; what it says is never taken back.
+    fn merge_own_reads(&mut self, cx: &Context<'_>, register: &ReadRegister) {
+        let chat_id = register.content.chat;
+        let Some(entries) = self.open_reads(register) else {
+            return;
+        };
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        for entry in entries {
+            let own = chat.own_reads.entry(entry.handle).or_insert(ReadEntry {
+                heads: Vec::new(),
+                ..entry.clone()
+            });
+            merge_heads(cx.log, &chat_id, &mut own.heads, &entry.heads);
+            own.time = own.time.max(entry.time);
+        }
+        chat.read_due = true;
+    }
+
+    /// The entries of a register, if its key is here.
+    pub fn open_reads(&self, register: &ReadRegister) -> Option<Vec<ReadEntry>> {
+        let content = &register.content;
+        register.open(self.keys.get(&(content.chat, content.epoch))?)
+    }
+
+    fn check_register(
+        &self,
+        partner: CompanyId,
+        chat_id: ChatId,
+        company: CompanyId,
+        node: &crate::ids::NodeKey,
+    ) -> Result<(), Refusal> {
+        let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
+        if !chat.owner().is_member(&partner) || !chat.owner().is_member(&company) {
+            return Err(Refusal::NotShared);
+        }
+        if self.roster.lists(&company, node) {
+            Ok(())
+        } else {
+            Err(Refusal::BadRegister)
+        }
+    }
+
+    pub(super) fn keep_register(&mut self, register: Register) {
+        match register {
+            Register::Statement(statement) => {
+                if let Some(chat) = self.chats.get_mut(&statement.content.chat) {
+                    chat.statements.insert(statement.content.node, statement);
+                }
+            }
+            Register::Read(register) => {
+                let own = (register.content.node == self.node_key)
+                    .then(|| self.open_reads(&register))
+                    .flatten();
+                if let Some(chat) = self.chats.get_mut(&register.content.chat) {
+                    for entry in own.into_iter().flatten() {
+                        chat.own_reads.entry(entry.handle).or_insert(entry);
+                    }
+                    chat.reads.insert(register.content.node, register);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn raise(
+    numbers: &mut std::collections::BTreeMap<crate::ids::NodeKey, u64>,
+    node: crate::ids::NodeKey,
+    number: u64,
+) {
+    let held = numbers.entry(node).or_insert(0);
+    *held = (*held).max(number);
+}
+
+/// Limits heads to what is delivered: a head that is not delivered yet counts as the delivered one before it.
+fn clamp(log: &dyn ReadLog, chat: &ChatId, cut: &StreamCut, delivered: &[StreamCut]) -> StreamCut {
+    let limit = delivered
+        .iter()
+        .find(|other| other.stream == cut.stream)
+        .map_or(&[][..], |other| &other.heads);
+    let inside = |head: &Head| {
+        limit.contains(head) || limit.iter().any(|end| is_ancestor(log, chat, *head, *end))
+    };
+    let mut heads: Vec<Head> = cut.heads.iter().copied().filter(inside).collect();
+    if heads.is_empty() {
+        let reached = |end: &Head| {
+            cut.heads
+                .iter()
+                .any(|head| is_ancestor(log, chat, *end, *head))
+        };
+        heads = limit.iter().copied().filter(reached).collect();
+    }
+    StreamCut {
+        stream: cut.stream,
+        heads,
+    }
+}
+
+/// Pointwise maximum: adds the heads that go further, drops those that they cover. True when anything changed.
+fn merge_heads(
+    log: &dyn ReadLog,
+    chat: &ChatId,
+    held: &mut Vec<StreamCut>,
+    new: &[StreamCut],
+) -> bool {
+    let mut changed = false;
+    for cut in new.iter().filter(|cut| !cut.heads.is_empty()) {
+        let index = match held.iter().position(|have| have.stream == cut.stream) {
+            Some(index) => index,
+            None => {
+                held.push(StreamCut {
+                    stream: cut.stream,
+                    heads: Vec::new(),
+                });
+                held.len() - 1
+            }
+        };
+        let Some(have) = held.get_mut(index) else {
+            continue;
+        };
+        for head in &cut.heads {
+            if have
+                .heads
+                .iter()
+                .any(|old| is_ancestor(log, chat, *head, *old))
+            {
+                continue;
+            }
+            have.heads
+                .retain(|old| !is_ancestor(log, chat, *old, *head));
+            have.heads.push(*head);
+            have.heads.sort_unstable();
+            changed = true;
+        }
+    }
+    held.sort_by_key(|cut| cut.stream);
+    changed
+}

@@ -1,0 +1,1 @@
+//! The seeded simulator: worlds of replicators over a faulty network.
