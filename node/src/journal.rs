@@ -9,7 +9,7 @@
 //! after a clean stop, and `lock`. What a group is: the records of one [`Journal::append`]; after a crash either all of
 //! them are there or none.
 
-mod disk;
+pub(crate) mod disk;
 mod erase;
 mod error;
 mod format;
@@ -22,6 +22,8 @@ mod verify;
 
 pub mod anchor;
 
+#[cfg(test)]
+pub(crate) mod failing_disk;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +43,7 @@ use segment::Segment;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use erase::{AppliedErasures, Erasure};
 pub use error::{Damage, DamageReason, EraseError, JournalError, ReadError};
+pub(crate) use format::Fields;
 pub use format::{Head, Position, RESERVED_KINDS};
 pub use open::OpenReport;
 pub use reader::{JournalReader, Record, Scan, Standing};

@@ -269,7 +269,8 @@ impl Shared {
         if raw.header.kind != KIND_ERASED {
             return Err(unreadable());
         }
-        let erased = Erased::decode(&self.checked(&raw)?).ok_or_else(unreadable)?;
+        let note = self.checked(&raw).map_err(|_| unreadable())?;
+        let erased = Erased::decode(&note).ok_or_else(unreadable)?;
         let names_it = erased.target == target.position && erased.target_crc == target.header_crc;
         if names_it {
             Ok(erased)

@@ -1,6 +1,10 @@
 //! Tests of the journal, by what they attack. What they share: a folder, a key, and reading everything back.
 
 mod basics;
+mod damage;
+mod erasing;
+mod failing;
+mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};
