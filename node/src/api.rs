@@ -3,4 +3,6 @@
 //! The only JSON in the tree lives below this module. It must not decide anything about chats: it parses a request,
 //! calls one use case, and renders the answer.
 
+pub mod facade;
+pub mod language;
 pub mod types;

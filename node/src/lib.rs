@@ -2,4 +2,5 @@
 
 pub mod api;
 pub mod journal;
+pub mod metrics;
 pub mod registers;
