@@ -3,3 +3,4 @@
 //! Owns nothing that the product needs; nothing depends on this crate.
 
 pub mod house;
+pub mod power_cut;

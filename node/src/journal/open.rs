@@ -22,6 +22,7 @@ use super::reader::Shared;
 use super::recover::{Recovered, end_hash, recover};
 use super::seal::Sealer;
 use super::segment::{self, Segment};
+use super::verify::MAX_NAMED_DAMAGE;
 use super::{Journal, Options};
 
 /// Written by a clean stop and removed at open.
@@ -44,7 +45,7 @@ pub struct OpenReport {
     pub torn_bytes: u64,
     /// Erasures that a crash had interrupted and that are finished now.
     pub erasures_redone: usize,
-    /// Damage met on the way. Not the whole truth: see `verify_all`.
+    /// Damage met on the way, at most [`MAX_NAMED_DAMAGE`] places. Not the whole truth: see `verify_all`.
     pub damage: Vec<Damage>,
 }
 
@@ -106,6 +107,7 @@ pub(super) fn open(
         let redone = journal.redo(*note, erased, *note >= head.last_note_group)?;
         report.erasures_redone += usize::from(redone);
     }
+    report.damage.truncate(MAX_NAMED_DAMAGE);
     Ok((journal, report))
 }
 

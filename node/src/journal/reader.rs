@@ -374,10 +374,10 @@ impl Scan {
             if self.at >= self.end {
                 return None;
             }
-            if self.walk.is_none() {
-                if let Err(missing) = self.enter_segment() {
-                    return Some(Err(missing));
-                }
+            if self.walk.is_none()
+                && let Err(missing) = self.enter_segment()
+            {
+                return Some(Err(missing));
             }
             let (walk, next_base) = self.walk.as_mut()?;
             let base = walk.segment.base;

@@ -61,10 +61,10 @@ pub(super) fn end_hash(segment: &Arc<Segment>, length: u64) -> io::Result<Option
     let mut walk = Walk::new(segment.clone(), 0, length, OnReadError::Fail);
     let mut hash = segment.running_hash;
     while let Some(step) = walk.step()? {
-        if let Step::Record(header) = step {
-            if let Some(group) = read_group(&mut walk, &header)? {
-                hash = Some(group.running_hash(header.position));
-            }
+        if let Step::Record(header) = step
+            && let Some(group) = read_group(&mut walk, &header)?
+        {
+            hash = Some(group.running_hash(header.position));
         }
     }
     Ok(hash)
@@ -120,10 +120,11 @@ impl Survey {
         let checksum = self.walk.segment.checksum;
         let payload = self.walk.payload(header)?;
         let holds = checksum.over(payload) == header.payload_crc;
-        if holds && header.kind == KIND_ERASED {
-            if let Some(erased) = Erased::decode(payload) {
-                self.erasures.push((header.position, erased));
-            }
+        if holds
+            && header.kind == KIND_ERASED
+            && let Some(erased) = Erased::decode(payload)
+        {
+            self.erasures.push((header.position, erased));
         }
         // What was erased no longer matches its first checksum; reading it compares with the erasure's.
         let excused = matches!(header.erased_by, ErasedBy::Record(_));

@@ -1,6 +1,7 @@
 //! Tests of the journal, by what they attack. What they share: a folder, a key, and reading everything back.
 
 mod basics;
+mod costs;
 mod damage;
 mod erasing;
 mod failing;

@@ -1,5 +1,10 @@
 //! Erasing: the bytes are gone from the file, stay gone, and a crash in the middle changes nothing about it.
 
+// One range is what one mostly erases.
+#![allow(clippy::single_range_in_vec_init)]
+
+use std::ops::Range;
+
 use super::failing_disk::FailingDisk;
 use super::*;
 
@@ -16,8 +21,6 @@ fn erased_envelope() -> Vec<u8> {
 fn secret_range() -> Range<u32> {
     7..7 + SECRET.len() as u32
 }
-
-use std::ops::Range;
 
 #[test]
 fn erased_ranges_are_gone_from_the_file_and_read_as_zeros_also_after_opening_again() {

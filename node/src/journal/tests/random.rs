@@ -55,7 +55,8 @@ fn sample(seed: &mut Seeded, clean: bool) -> (Place, Contents) {
             .expect("not empty");
         let (kind, payload) = contents.get_mut(&victim).expect("it is a key");
         if *kind == 1 && payload.len() > 8 {
-            journal.erase(victim, &[3..7]).expect("erasing");
+            let part = 3..7;
+            journal.erase(victim, &[part]).expect("erasing");
             payload[3..7].fill(0);
         }
     }
@@ -113,12 +114,12 @@ fn read_everything(
             return Err(format!("the scan went to {position} after {last:?}"));
         }
         last = Some(position);
-        if let Ok(record) = step {
-            if contents.get(&position) != Some(&(record.kind, record.payload)) {
-                return Err(format!(
-                    "the scan gave a record at {position} that was never written"
-                ));
-            }
+        if let Ok(record) = step
+            && contents.get(&position) != Some(&(record.kind, record.payload))
+        {
+            return Err(format!(
+                "the scan gave a record at {position} that was never written"
+            ));
         }
     }
     reader.verify_all();
