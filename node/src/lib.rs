@@ -1,6 +1,8 @@
 //! What happens in a Crossport node: durable storage, network, use cases and the HTTP API.
 
 pub mod api;
+pub mod config;
 pub mod journal;
 pub mod metrics;
 pub mod registers;
+pub mod texts;

@@ -1,11 +1,5 @@
 //! The language of an answer: which of ours a client prefers.
 //!
-//! Owns the choice only. It must not know any text.
+//! Owns nothing but the name under which the API speaks of it. It must not know any text.
 
-/// A language that every text exists in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Lang {
-    #[default]
-    En,
-    Ru,
-}
+pub use crate::texts::Lang;

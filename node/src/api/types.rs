@@ -72,7 +72,8 @@
 //! | `GET /v0/changes` | signed in | `?chat`, header `Last-Event-ID` | event stream, see [`Change`] |
 //!
 //! A chat or message that the caller may not read is `404`, exactly as if it did not exist. `{chat}` and `{message}`
-//! accept a unique prefix among what the caller can read (at least 4 hex digits); several matches are `409`.
+//! accept a unique prefix among what the caller can read (at least 4 hex digits); several matches are `409 X0405`. A
+//! prefix of a message may carry its place (`3fa9c2e1.0`); without one the envelope must hold a single message.
 //! `{person}` is a person id or what [`NewChat::people`] accepts.
 //!
 //! # Rules for every endpoint

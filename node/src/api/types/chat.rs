@@ -40,6 +40,9 @@ pub struct Chat {
     pub kind: ChatKind,
     /// For a direct chat the other person's name.
     pub title: String,
+    /// The other person of a direct chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<Person>,
     /// Somebody of another company takes part (S33).
     pub external: bool,
     pub owner: CompanyBadge,
@@ -49,6 +52,8 @@ pub struct Chat {
     pub membership: Membership,
     /// Messages of others that arrived since the reader last read.
     pub unread: u32,
+    /// The greatest [`Message::arrival`](super::Message::arrival) so far; 0 if nothing arrived.
+    pub arrival: u64,
     /// Time of the last message, of the creation if there is none.
     pub last_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -183,6 +183,8 @@ codes! {
     CompanyExists = "X0910", 409, "problem-company-exists";
     /// An error of the node that has no number of its own.
     Failed = "X0911", 500, "problem-failed";
+    /// The command line was not understood.
+    Usage = "X0912", 400, "problem-usage";
 }
 
 #[cfg(test)]

@@ -1,0 +1,761 @@
+# Crossport: все тексты, которые читает человек, по-русски. Ключи и переменные те же, что в en.ftl; их сверяет тест.
+
+## Отказы
+
+problem-request-malformed = запрос не понят
+    .cause = программа и узел говорят на разных версиях
+    .try = crossport version
+problem-value-invalid = «{ $subject }» здесь не подходит
+problem-too-large = «{ $subject }»: слишком длинно
+    .cause = в сообщении не больше 65 536 знаков
+problem-client-id-reused = эта запись уже сделана с другим содержанием
+    .cause = такой --client-id уже был
+    .try = не указывайте --client-id или возьмите новый
+problem-too-many-requests = слишком много запросов
+    .try = подождите минуту
+problem-no-such-endpoint = такого адреса на узле нет
+    .try = crossport version
+problem-not-signed-in = вход не выполнен
+    .cause = сеанс завершён, или доступ сброшен
+    .try = попросите у администратора новую ссылку, затем: crossport login
+problem-activation-refused = эта ссылка не открывает учётную запись
+    .cause = она неполная, просрочена или уже использована
+    .try = попросите у администратора новую: crossport user reset NICKNAME
+problem-not-allowed = это вам не разрешено
+problem-partner-not-found = нет партнёра «{ $subject }»
+    .try = crossport partner list
+problem-partner-ambiguous = под «{ $subject }» подходит несколько партнёров
+    .try = crossport partner list, затем укажите больше знаков идентификатора
+problem-ticket-unreadable = это не билет
+    .cause = он повреждён или неполон
+    .try = скопируйте его ещё раз целиком
+problem-ticket-expired = срок билета истёк
+    .try = попросите у другой компании новый: crossport partner invite
+problem-ticket-used = билет уже использован
+    .try = попросите у другой компании новый: crossport partner invite
+problem-ticket-own = этот билет выдала ваша же компания
+    .try = передайте его другой компании
+problem-words-differ = слова компании «{ $subject }» не совпали
+    .cause = опечатка, или между компаниями кто-то стоит
+    .try = сверьте ещё раз по телефону: crossport partner verify
+problem-partner-paused = обмен с «{ $subject }» приостановлен
+    .try = crossport partner resume "{ $subject }"
+problem-partner-unreachable = узел компании «{ $subject }» не отвечает
+    .try = crossport partner show "{ $subject }"
+problem-partner-exists = «{ $subject }» уже партнёр
+    .try = crossport partner show "{ $subject }"
+problem-partner-not-active = «{ $subject }» сейчас не партнёр
+    .cause = другая компания ещё не ответила, или партнёрство окончено
+    .try = crossport partner list
+problem-partner-refused = партнёр «{ $subject }» отказал
+    .try = попросите новый билет: crossport partner invite
+problem-chat-not-found = у вас нет чата «{ $subject }»
+    .try = crossport chat list
+problem-person-not-found = никого не зовут «{ $subject }»
+    .try = crossport contact list
+problem-person-ambiguous = под «{ $subject }» подходит несколько человек
+    .try = crossport contact list, затем укажите ник@компания
+problem-message-not-found = в ваших чатах нет сообщения «{ $subject }»
+    .try = crossport chat show CHAT
+problem-id-ambiguous = под «{ $subject }» подходит не одно
+    .try = укажите больше знаков идентификатора
+problem-not-your-message = это не ваше сообщение
+problem-recall-too-late = отозвать сообщение уже нельзя
+    .cause = оно могло уйти с узла
+    .try = crossport msg delete MESSAGE
+problem-chat-closed = в «{ $subject }» писать нельзя
+    .cause = вы или ваша компания вышли из чата или были удалены
+problem-chat-kind-forbids = такой чат этого не допускает
+    .try = crossport chat new --help
+problem-nickname-taken = ник «{ $subject }» занят
+    .cause = ник никогда не достаётся второму человеку
+    .try = crossport user list
+problem-message-gone = это сообщение удалено
+problem-disk-full = диск узла полон, ничего не принято
+    .try = освободите место: узел продолжит сам
+problem-storage-failed = диск узла отказал, узел останавливается, чтобы ничего не потерять
+    .try = посмотрите журнал, проверьте диск, запустите снова: crossport up
+problem-internal = узел не смог этого сделать
+    .cause = ошибка в Crossport
+    .try = посмотрите журнал и сообщите о ней
+problem-not-ready = узел ещё не готов
+    .try = подождите немного: crossport status
+problem-already-running = это уже делается
+    .try = crossport status
+problem-node-unreachable = узел не отвечает: { $subject }
+    .try = crossport up, или укажите его папку: --data-dir
+problem-answer-unreadable = ответ от { $subject } не от Crossport
+    .cause = там слушает что-то другое, или у узла другая версия
+    .try = crossport version
+problem-timed-out = { $subject }: слишком долго
+    .try = crossport doctor
+problem-no-credentials = здесь никто не вошёл как «{ $subject }»
+    .try = crossport login со ссылкой от администратора
+problem-credentials-unsafe = учётные данные в { $subject } могут прочесть другие
+problem-config-invalid = настройки не годятся: { $subject }
+    .try = crossport config show --origin
+problem-file-failed = { $subject }: не удалось прочесть или записать
+problem-verification-failed = проверка нашла ошибок: { $subject }
+    .try = остановите узел, сохраните копию его папки и восстановите из резервной копии
+problem-not-confirmed = не подтверждено: { $subject }
+    .try = --yes
+problem-company-exists = компания «{ $subject }» здесь уже есть
+    .try = crossport up
+problem-failed = не удалось: { $subject }
+problem-usage = { $subject }
+
+## Ошибки в командной строке
+
+usage-unknown-argument = неизвестный параметр { $argument }
+usage-unknown-command = неизвестная команда { $command }
+usage-value-missing = { $argument }: нужно значение
+usage-invalid-value = «{ $value }» не подходит для { $argument }
+usage-argument-missing = не хватает: { $argument }
+usage-command-missing = не хватает команды
+usage-conflict = { $argument } нельзя указать вместе с { $other }
+usage-number-of-values = { $argument }: не столько значений, сколько нужно
+usage-title-missing = такому чату нужно название
+usage-did-you-mean = возможно, { $name }?
+usage-choices = можно: { $choices }
+
+error-label = ошибка
+error-detail = подробности
+error-cause = причина
+error-try = попробуйте
+
+## Слова
+
+word-yes = да
+word-no = нет
+state-waiting = ждём ответа
+state-active = действует
+state-paused = приостановлен
+state-quarantined = в карантине
+state-removed = удалён
+state-invited = приглашён
+state-member = участник
+kind-direct = личный
+kind-group = группа
+kind-open = открытый
+kind-channel = канал
+kind-company = компания
+message-text = текст
+message-service = служебное
+message-deleted = удалено
+message-recalled = отозвано
+message-unreadable = не читается
+message-needs-newer = нужна новая версия
+verdict-ok = хорошо
+verdict-warning = внимание
+verdict-failed = плохо
+receipt-stored = сохранено
+receipt-overdue = не доставлено, просрочено
+receipt-not-delivered = не доставлено с
+receipt-read = прочитано
+receipt-unread = ещё не прочитано
+receipt-read-by = прочитали { $people } из { $of }
+hop-signed = подписано
+hop-stored = сохранено здесь
+hop-received = получено здесь
+hop-released = выпущено (отзыв больше невозможен)
+hop-sent = отправлено
+hop-delivered = доставлено
+hop-not-delivered = не доставлено с
+hop-read = прочитано
+hop-void = недействительно
+size-bytes = { $number } Б
+size-kib = { $number } КиБ
+size-mib = { $number } МиБ
+size-gib = { $number } ГиБ
+size-tib = { $number } ТиБ
+
+## Время
+
+time-now = только что
+time-minutes-ago = { $count } мин назад
+time-hours-ago = { $count } ч назад
+time-days-ago = { $count ->
+    [one] { $count } день назад
+    [few] { $count } дня назад
+   *[many] { $count } дней назад
+}
+time-minutes-ahead = через { $count } мин
+time-hours-ahead = через { $count } ч
+time-days-ahead = { $count ->
+    [one] через { $count } день
+    [few] через { $count } дня
+   *[many] через { $count } дней
+}
+
+## Столбцы и поля
+
+column-id = Id
+column-name = Имя
+column-nickname = Ник
+column-company = Компания
+column-partner = Партнёр
+column-state = Состояние
+column-connected = На связи
+column-verified = Сверен
+column-chats = Чаты
+column-lacks-since = Не доставлено с
+column-administrator = Администратор
+column-activated = Активирован
+column-sessions = Сеансы
+column-since = С
+column-time = Время
+column-who = Кто
+column-what = Что
+column-subject = О ком
+column-verdict = Оценка
+column-check = Проверка
+column-detail = Подробности
+column-try = Попробуйте
+column-place = Место
+column-reason = Причина
+column-key = Ключ
+column-value = Значение
+column-origin = Откуда
+column-title = Название
+column-kind = Вид
+column-unread = Новых
+column-mark = Знак
+column-last = Последнее сообщение
+column-text = Текст
+column-step = Шаг
+column-statement = Расписка
+
+field-id = Id
+field-name = Имя
+field-alias = Как зовём
+field-nickname = Ник
+field-company = Компания
+field-administrator = Администратор
+field-device = Устройство
+field-since = С
+field-link = Ссылка
+field-expires = Истекает
+field-ticket = Билет
+field-words = Слова для сверки
+field-addresses = Адреса
+field-address = Адрес
+field-state = Состояние
+field-verified = Сверен
+field-connected = На связи
+field-transport = Транспорт
+field-last-seen = Последняя связь
+field-chats = Чаты
+field-lacks-since = Не доставлено с
+field-refusals = Отказы
+field-round-trip-us = Туда и обратно, мкс
+field-ready = Готов
+field-api = API
+field-data-dir = Папка данных
+field-users = Люди
+field-journal = Журнал
+field-free-disk = Свободно на диске
+field-index-lag = Индекс отстаёт на
+field-started = Запущен
+field-version = Версия
+field-records = Записи
+field-envelopes = Конверты
+field-signatures = Подписи
+field-faults = Ошибки
+field-messages = Сообщения
+field-took-ms = Заняло, мс
+field-chat = Чат
+field-author = Автор
+field-sent = Отправлено
+field-arrived = Получено
+field-reply-to = Ответ на
+field-text = Текст
+field-edited = Изменено
+field-earlier = Раньше
+field-reactions = Реакции
+field-mark = Знак
+field-read-by = Прочитали
+
+## Пометки у сообщений и служебные строки
+
+note-edited = (изменено)
+note-clock-ahead = (часы отправителя спешат)
+note-deleted = удалено: { $name }
+note-recalled = отозвано до отправки
+note-unreadable = пока не читается
+note-needs-newer = нужна более новая версия Crossport
+service-chat-created = создание чата «{ $title }»
+service-members-added = добавлены: { $people }
+service-members-removed = удалены: { $people }
+service-member-left = выход из чата
+service-company-added = добавлена компания { $company }
+service-company-removed = удалена компания { $company }
+service-company-left = компания { $company } вышла
+service-title-changed = новое название чата: «{ $title }»
+service-role-changed = изменена роль: { $people }
+service-member-barred = закрыт доступ: { $people }
+service-access-reset = администратор сбросил доступ: { $people }
+service-resumed = узел компании { $company } продолжил работу после восстановления
+
+## Сделано
+
+done-login = вход выполнен: { $person } (профиль { $profile })
+done-logout = выход выполнен ({ $profile })
+done-partner-active = { $name } теперь партнёр
+done-partner-waiting = ждём ответа: { $name }
+done-partner-verified = слова сверены: { $name }
+done-partner-paused = обмен приостановлен: { $name }
+done-partner-resumed = обмен продолжается: { $name }
+done-partner-removed = { $name } больше не партнёр
+done-chat-new = открыт чат { $title } ({ $id })
+done-sent = { $id } в { $title }  { $mark }
+done-read = { $title }: новых { $unread }
+done-left = вы вышли: { $title }
+done-edited = изменено: { $id }
+done-deleted = удалено: { $id }
+done-reacted = реакция поставлена: { $id }
+done-unreacted = реакция снята: { $id }
+done-recalled = отозвано: { $id }, с этого узла оно не уходило
+
+## Вопросы
+
+ask-reset = Завершить все сеансы { $name } и выдать новую ссылку?
+ask-words = Попросите { $name } прочесть свои слова. Они в точности такие: { $words }?
+ask-words-typed = после имени партнёра наберите слова, которые он прочёл
+ask-partner-remove = Прекратить партнёрство с { $name }?
+ask-member-remove = Удалить { $name } из чата { $title }?
+ask-leave = Выйти из чата { $title }?
+ask-delete = Удалить { $id } у всех?
+
+## Подсказки
+
+hint-nothing-here = здесь пока ничего нет
+hint-activation = Передайте ссылку этому человеку, она сработает один раз. В терминале: crossport login '{ $link }'
+hint-paste-link = Вставьте ссылку от администратора, затем Enter и Ctrl+D:
+hint-not-encrypted = { $address } без шифрования: используйте туннель SSH или браузер за прокси с TLS
+hint-invitation = Передайте билет другой компании. Там выполнят: crossport up --join TICKET или crossport partner accept TICKET
+hint-verify = Сверьте слова по телефону: crossport partner verify { $name }
+hint-unknown-variable = { $name } задана, но Crossport её не знает
+hint-more = Есть ещё: --cursor { $cursor }
+hint-older = Выше есть ещё: --before { $cursor }
+hint-lag = { $company }: не доставлено с { $since }
+hint-frozen = Сейчас писать нельзя: { $reason }
+hint-connection-lost = Связь потеряна ({ $reason }), пробуем снова
+hint-connection-restored = Снова на связи
+hint-receipt = { $id } { $mark } прочитали { $people } из { $of }
+hint-after-init = Запустите узел: crossport up
+hint-after-up = Дальше: crossport user add NICKNAME, crossport partner invite. Ctrl+C останавливает узел.
+
+progress-verify = проверка
+progress-rebuild = построение
+verify-first-fault = { $place }: { $reason }
+work-ended-early = узел остановился на середине
+
+## Ключи настроек
+
+config-data-dir = Папка, где лежит всё.
+config-company = Название компании; нужно только при её создании.
+config-listen-tcp = Где узлы партнёров подключаются по TCP, или off.
+config-listen-quic = Где узлы партнёров подключаются по QUIC (UDP), или off.
+config-announce = Адреса для билетов, каждый как хост:порт; пусто = адреса сетевых интерфейсов.
+config-api-listen = Где подключаются программы людей. Оставьте на loopback и поставьте перед ним прокси с TLS.
+config-api-url = Чем начинаются ссылки на этот узел; пусто = http:// и api_listen.
+config-passphrase-file = Файл с паролем, которым запечатаны ключи; пусто = ключи защищены только правами на файлы.
+config-lang = Язык собственных текстов узла.
+config-log = Что писать в журнал работы, фильтр: info или crossport_node=debug,info.
+config-log-format = Вид строк журнала работы.
+config-overdue-after-s = Через сколько секунд сообщение, которого нет у компании, считается просроченным.
+config-notice-after-s = Через сколько секунд об этом узнаёт отправитель.
+config-invitation-expires-s = Сколько секунд действует билет, если срок не назван.
+config-activation-expires-s = Сколько секунд действует ссылка для нового человека.
+config-dial-backoff-max-s = Самое долгое ожидание между попытками связаться с партнёром.
+config-tick-ms = На сколько самое большее может опоздать таймер.
+config-index-cache-mib = Память для индекса.
+config-journal-segment-mib = Размер, с которого журнал начинает новый файл.
+
+## Справка
+
+help-usage = Вызов:
+help-commands = Команды
+help-arguments = Аргументы
+help-options = Параметры
+help-global = Общие параметры
+help-examples = Примеры:
+help-help = Показать справку
+help-version = Показать версию
+help-aliases = или
+help-choices = варианты
+help-default = по умолчанию
+help-environment = переменная
+
+cli = Мессенджер между компаниями: у каждой свой узел, а у сообщений есть доказательства доставки
+    .json = Печатать документы HTTP API
+    .quiet = Печатать только идентификаторы, без подсказок
+    .color = Цвета
+    .yes = Отвечать на вопросы «да»
+    .lang = Язык; иначе из локали
+    .data-dir = Папка данных узла, для того, кто им управляет
+    .config = Файл настроек; иначе crossport.toml в папке данных
+    .credentials = Файл с учётными данными людей; иначе в папке настроек пользователя
+    .profile = Кто действует: профиль учётных данных или его начало; иначе последний вход
+    .client-id = Запись можно повторять: с тем же идентификатором она не сделается дважды
+    .examples =
+        # Узел с нуля и ссылка для первого человека
+        crossport up --company Acme
+        # Тот же человек, в терминале
+        crossport login 'http://127.0.0.1:8460/#SECRET'
+        crossport chat send boris 'Hello!'
+
+cli-up = Запустить узел компании, создав её, если её нет
+    .more = Печатает компанию, слова для сверки, адреса и одноразовую ссылку для первого администратора. Работает до Ctrl+C или SIGTERM.
+    .company = Название компании; нужно в первый раз
+    .listen-tcp = Где партнёры подключаются по TCP, или off
+    .listen-quic = Где партнёры подключаются по QUIC, или off
+    .api-listen = Где подключаются программы людей
+    .announce = Адрес для билетов; можно повторять
+    .set = Любой ключ настроек; можно повторять
+    .join = Принять этот билет другой компании
+    .admin = Ник первого администратора; иначе имя того, кто запускает узел
+    .examples =
+        # Первая компания
+        crossport up --company Acme
+        # Вторая, на другой машине, по билету первой
+        crossport up --company Globex --join TICKET
+        # Второй узел на той же машине
+        crossport up --data-dir ./globex --company Globex --api-listen 127.0.0.1:8470 --listen-tcp 127.0.0.1:8471 --listen-quic off
+
+cli-init = Создать компанию и её ключи, не запуская узел
+    .company = Название компании
+    .listen-tcp = Где партнёры подключаются по TCP, или off
+    .listen-quic = Где партнёры подключаются по QUIC, или off
+    .api-listen = Где подключаются программы людей
+    .announce = Адрес для билетов; можно повторять
+    .set = Любой ключ настроек; можно повторять
+    .examples =
+        crossport init --company Acme
+        # В другом месте
+        crossport --data-dir /srv/crossport init --company Acme
+
+cli-status = Показать узел: компания, адреса, партнёры, диск
+    .examples =
+        crossport status
+        # Все ли партнёры на связи?
+        crossport status --json | jq '.partners[] | select(.connected | not)'
+
+cli-doctor = Проверить диск, часы, порты, права и партнёров и сказать, что делать
+    .more = Код завершения 1, если что-то плохо: годится для наблюдения.
+    .examples =
+        crossport doctor
+        crossport doctor --quiet && echo 'all is well'
+
+cli-user = Люди вашей компании
+    .examples =
+        crossport user add anna --name 'Anna Orlova'
+        crossport user list
+
+cli-user-add = Добавить человека и напечатать одноразовую ссылку, которая открывает его учётную запись
+    .more = Ссылка секретна. Кто её потерял, получит другую: crossport user reset.
+    .nickname = Что набирают другие: a-z, 0-9, точка, подчёркивание, дефис
+    .name = Полное имя
+    .administrator = Может настраивать чаты компании
+    .examples =
+        crossport user add anna --name 'Anna Orlova'
+        crossport user add boris --administrator --json
+
+cli-user-list = Перечислить людей своей компании
+    .examples =
+        crossport user list
+        crossport user ls --json
+
+cli-user-reset = Завершить все сеансы человека и напечатать новую ссылку
+    .more = Это увидят сам человек и все в его чатах: администратор не может незаметно стать другим.
+    .nickname = Чей доступ сбросить
+    .examples =
+        crossport user reset anna
+        crossport --yes user reset anna
+
+cli-login = Войти на этой машине по ссылке от администратора
+    .more = Ссылка работает один раз. Без аргумента она читается со стандартного ввода, где её не видно в списке процессов.
+    .link = Адрес и секрет одной строкой
+    .device = Как это устройство называется среди ваших сеансов
+    .examples =
+        crossport login 'http://127.0.0.1:8460/#SECRET'
+        # Из файла, под своим именем
+        cat link.txt | crossport --as boris login
+
+cli-logout = Завершить этот сеанс и забыть его ключ
+    .local = Только забыть здесь; если узла больше нет
+    .examples =
+        crossport logout
+        crossport --as boris logout --local
+
+cli-whoami = Показать, кто вошёл
+    .examples =
+        crossport whoami
+        crossport --as boris whoami --json
+
+cli-partner = Другие компании
+    .examples =
+        crossport partner invite
+        crossport partner list
+
+cli-partner-invite = Напечатать билет для другой компании
+    .more = Выдав билет, вы даёте согласие; приняв, его даёт другая компания. Билет один раз соединяет любого, кто им владеет: передавайте его как секрет.
+    .expires = Сколько действует: 90s, 15m, 2h, 7d
+    .alias = Как вы будете звать партнёра
+    .examples =
+        crossport partner invite
+        crossport partner invite --expires 2h --alias globex
+
+cli-partner-accept = Принять билет другой компании
+    .ticket = Билет; иначе со стандартного ввода
+    .alias = Как вы будете звать партнёра
+    .examples =
+        crossport partner accept TICKET
+        cat ticket.txt | crossport partner accept --alias acme
+
+cli-partner-verify = Записать, что люди сверили слова
+    .more = Попросите партнёра по телефону прочесть слова, которые показывает его crossport status. Только тогда ясно, что между вами никого нет.
+    .partner = Название, своё имя для него или идентификатор
+    .words = Слова, как их прочли; без них будет задан вопрос
+    .examples =
+        crossport partner verify globex
+        crossport partner verify globex apple river stone cloud
+
+cli-partner-list = Перечислить партнёров
+    .examples =
+        crossport partner list
+        crossport partner ls --json
+
+cli-partner-show = Показать партнёра: состояние, адреса, чего у него нет
+    .partner = Название, своё имя для него или идентификатор
+    .examples =
+        crossport partner show globex
+        crossport partner show 3fa9 --json
+
+cli-partner-pause = Пока ничем не обмениваться с партнёром
+    .partner = Название, своё имя для него или идентификатор
+    .examples =
+        crossport partner pause globex
+        crossport partner pause 3fa9
+
+cli-partner-resume = Продолжить обмен с партнёром
+    .partner = Название, своё имя для него или идентификатор
+    .examples =
+        crossport partner resume globex
+        crossport partner resume 3fa9
+
+cli-partner-remove = Прекратить партнёрство; чаты останутся читаемы
+    .partner = Название, своё имя для него или идентификатор
+    .examples =
+        crossport partner remove globex
+        crossport --yes partner remove 3fa9
+
+cli-partner-ping = Измерить путь до узла партнёра и обратно
+    .partner = Название, своё имя для него или идентификатор
+    .examples =
+        crossport partner ping globex
+        crossport partner ping globex --json
+
+cli-contact = Люди, которым можно писать
+    .examples =
+        crossport contact list
+        crossport contact list orlova
+
+cli-contact-list = Перечислить коллег и людей партнёров
+    .query = Часть имени или ника
+    .examples =
+        crossport contact list
+        crossport contact list orlova --json
+
+cli-chat = Чаты: читать и писать
+    .examples =
+        crossport chat new boris@globex
+        crossport chat list
+
+cli-chat-new = Открыть чат
+    .more = С одним человеком и без названия это личный чат; если он уже есть, печатается он.
+    .people = ник, а для человека партнёра ник@компания
+    .title = Название; не нужно только личному
+    .kind = Кто может в нём быть
+    .examples =
+        crossport chat new boris@globex
+        crossport chat new --title Launch boris@globex vera
+        crossport chat new --kind channel --title News vera
+
+cli-chat-list = Перечислить чаты, сверху последнее сообщение
+    .limit = Сколько, от 1 до 200
+    .cursor = Где кончилась прошлая страница
+    .examples =
+        crossport chat list
+        crossport chat ls --json --limit 5
+
+cli-chat-show = Показать сообщения чата
+    .more = Знаки у своих сообщений: ○ сохранено вашим узлом, ● сохранено узлами всех компаний, ●● кем-то прочитано, ! просрочено.
+    .chat = Название, ник для личного чата или идентификатор
+    .limit = Сколько, от 1 до 200
+    .before = Страница до этой отметки или сообщения
+    .after = Страница после этой отметки или сообщения
+    .examples =
+        crossport chat show Launch
+        crossport chat show c0ffee --limit 100 --json
+
+cli-chat-send = Отправить сообщение; готово, когда оно на диске вашего узла
+    .chat = Название, ник для личного чата или идентификатор
+    .text = Текст; - или ничего читает стандартный ввод
+    .reply-to = Сообщение, на которое это ответ
+    .examples =
+        crossport chat send Launch 'We start at nine.'
+        git log -1 | crossport chat send Launch -
+        # Можно безопасно повторять
+        crossport --client-id deploy-42 chat send Launch 'Deployed 42'
+
+cli-chat-watch = Показывать сообщения по мере прихода
+    .more = Переживает обрывы связи и перезапуски узла, ничего не пропуская. Изменённое сообщение показывается снова.
+    .chat = Название, ник для личного чата или идентификатор; иначе все чаты
+    .last = Сначала показать столько прежних сообщений
+    .read = Отмечать показанное прочитанным
+    .count = Закончить после стольких новых сообщений
+    .timeout = Закончить с кодом 8 через это время: 90s, 15m, 2h
+    .examples =
+        crossport chat watch Launch --last 10 --read
+        # Скрипт, который ждёт одного ответа
+        crossport chat watch boris --count 1 --timeout 15m --json
+
+cli-chat-read = Отметить сообщения прочитанными
+    .chat = Название, ник для личного чата или идентификатор
+    .up-to = До этого сообщения; иначе все
+    .examples =
+        crossport chat read Launch
+        crossport chat read Launch --up-to 3fa9c2e1.0
+
+cli-chat-members = Кто в чате
+    .examples =
+        crossport chat members list Launch
+        crossport chat members add Launch vera
+
+cli-chat-members-list = Перечислить участников чата
+    .chat = Название или идентификатор
+    .examples =
+        crossport chat members list Launch
+        crossport chat members ls Launch --json
+
+cli-chat-members-add = Добавить людей в чат
+    .chat = Название или идентификатор
+    .people = ник или ник@компания
+    .examples =
+        crossport chat members add Launch vera
+        crossport chat members add Launch boris@globex gleb@globex
+
+cli-chat-members-remove = Удалить человека из чата
+    .chat = Название или идентификатор
+    .person = ник или ник@компания
+    .examples =
+        crossport chat members remove Launch vera
+        crossport --yes chat members remove Launch gleb@globex
+
+cli-chat-leave = Выйти из чата; полученное останется читаемо
+    .chat = Название или идентификатор
+    .examples =
+        crossport chat leave Launch
+        crossport --yes chat leave c0ffee
+
+cli-msg = Одно сообщение: изменить его и узнать, что с ним стало
+    .examples =
+        crossport msg show 3fa9c2e1.0
+        crossport msg why 3fa9c2e1.0
+
+cli-msg-show = Показать сообщение с прежними текстами
+    .message = Идентификатор, каким его печатает chat show
+    .examples =
+        crossport msg show 3fa9c2e1.0
+        crossport msg show 3fa9c2e1.0 --json
+
+cli-msg-edit = Изменить текст своего сообщения; прежние тексты остаются видны
+    .message = Идентификатор
+    .text = Новый текст; - или ничего читает стандартный ввод
+    .examples =
+        crossport msg edit 3fa9c2e1.0 'We start at ten.'
+        echo 'We start at ten.' | crossport msg edit 3fa9c2e1.0 -
+
+cli-msg-delete = Удалить сообщение у всех
+    .message = Идентификатор
+    .examples =
+        crossport msg delete 3fa9c2e1.0
+        crossport --yes msg delete 3fa9c2e1.0
+
+cli-msg-react = Поставить эмодзи к сообщению
+    .message = Идентификатор
+    .emoji = Один эмодзи
+    .remove = Снять
+    .examples =
+        crossport msg react 3fa9c2e1.0 👍
+        crossport msg react 3fa9c2e1.0 👍 --remove
+
+cli-msg-recall = Отозвать сообщение, если оно заведомо не ушло с вашего узла
+    .message = Идентификатор
+    .examples =
+        crossport msg recall 3fa9c2e1.0
+        crossport msg recall 3fa9c2e1.0 --json
+
+cli-msg-receipts = Показать, когда сохранила каждая компания и когда прочёл каждый человек
+    .message = Идентификатор
+    .examples =
+        crossport msg receipts 3fa9c2e1.0
+        crossport msg receipts 3fa9c2e1.0 --json
+
+cli-msg-why = Проследить весь путь сообщения
+    .message = Идентификатор
+    .examples =
+        crossport msg why 3fa9c2e1.0
+        crossport msg why 3fa9c2e1.0 --json
+
+cli-verify = Проверить весь журнал: подписи, цепочки, срезы
+    .more = Код завершения 7, если что-то не сошлось; первое место названо.
+    .examples =
+        crossport verify
+        crossport verify --json
+
+cli-rebuild = Построить индекс заново по журналу
+    .examples =
+        crossport rebuild
+        crossport --data-dir /srv/crossport rebuild
+
+cli-config = Настройки
+    .examples =
+        crossport config show
+        crossport config show --origin
+
+cli-config-show = Показать действующие значения; узел для этого не нужен
+    .origin = Показать и откуда взято каждое
+    .examples =
+        crossport config show --origin
+        crossport --data-dir /srv/crossport config show --json
+
+cli-audit = Перечислить действия администраторов, новые сверху
+    .limit = Сколько, от 1 до 200
+    .cursor = Где кончилась прошлая страница
+    .examples =
+        crossport audit
+        crossport audit --limit 200 --json
+
+cli-metrics = Напечатать метрики узла для Prometheus
+    .examples =
+        crossport metrics
+        crossport metrics | grep delivery
+
+cli-completions = Напечатать скрипт дополнения для оболочки
+    .shell = Оболочка
+    .examples =
+        crossport completions bash > ~/.local/share/bash-completion/completions/crossport
+        crossport completions zsh > ~/.zfunc/_crossport
+
+cli-man = Напечатать страницу руководства или записать все
+    .out = Папка, по странице на команду
+    .examples =
+        crossport man | man -l -
+        crossport man --out ~/.local/share/man/man1
+
+cli-version = Показать версию
+    .examples =
+        crossport version
+        crossport version --json
