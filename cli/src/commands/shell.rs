@@ -1,0 +1,72 @@
+//! `completions`, `man`, `version`, and the QR codes that other commands draw.
+
+use crate::context::Context;
+use crate::errors::Failure;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// One page a command into this folder; without it the main page is printed.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+pub fn completions(arguments: &Completions, context: &mut Context) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        arguments.shell,
+        &mut crate::help::localised(context.texts),
+        "crossport",
+        &mut script,
+    );
+    context.output.print_raw(&String::from_utf8_lossy(&script));
+    Ok(())
+}
+
+pub fn man(arguments: &Man, context: &mut Context) -> Result<(), Failure> {
+    let tree = crate::help::localised(context.texts);
+    let Some(folder) = &arguments.out else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(tree)
+            .render(&mut page)
+            .map_err(|error| Failure::io(context.texts, "stdout", &error))?;
+        context.output.print_raw(&String::from_utf8_lossy(&page));
+        return Ok(());
+    };
+    let shown = folder.display().to_string();
+    let written =
+        std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(tree, folder));
+    written.map_err(|error| Failure::io(context.texts, &shown, &error))?;
+    context.output.print(&crate::output::line(&shown));
+    Ok(())
+}
+
+pub fn version(context: &mut Context) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    let json = serde_json::json!({ "version": version, "os": std::env::consts::OS, "architecture": std::env::consts::ARCH });
+    context.output.done(
+        &json,
+        version,
+        &format!(
+            "crossport {version} ({} {})",
+            std::env::consts::OS,
+            std::env::consts::ARCH
+        ),
+    )
+}
+
+/// A picture for a telephone's camera, on a terminal only. A text too long for a QR code has none, and needs none.
+pub fn qr(text: &str, context: &mut Context) {
+    if context.output.draws()
+        && let Ok(code) = fast_qr::QRBuilder::new(text).build()
+    {
+        context.output.picture(&code.to_str());
+    }
+}

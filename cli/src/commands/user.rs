@@ -1,0 +1,131 @@
+//! `crossport user`: people of the own company, as their operator adds them.
+//!
+//! An operator makes a one-time activation secret and nothing else: nobody can become another person (S35).
+
+use super::shell::qr;
+use crate::client::segment;
+use crate::context::Context;
+use crate::errors::Failure;
+use crate::output::{Cell, Column};
+use clap::{Args, Subcommand};
+use crossport_node::api::types::{NewUser, Page, Repeatable, User as Row, UserActivation};
+use crossport_node::say;
+use hyper::Method;
+
+#[derive(Debug, Subcommand)]
+pub enum User {
+    Add(Add),
+    #[command(alias = "ls")]
+    List,
+    Reset(Reset),
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    nickname: String,
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long)]
+    administrator: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Reset {
+    nickname: String,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column {
+        title: "column-nickname",
+        cell: |user| Cell::Text(user.person.nickname.clone()),
+    },
+    Column {
+        title: "column-name",
+        cell: |user| Cell::Person(Box::new(user.person.clone())),
+    },
+    Column {
+        title: "column-administrator",
+        cell: |user| Cell::yes(user.administrator),
+    },
+    Column {
+        title: "column-activated",
+        cell: |user| Cell::yes(user.activated),
+    },
+    Column {
+        title: "column-sessions",
+        cell: |user| Cell::Number(user.sessions.into()),
+    },
+    Column {
+        title: "column-since",
+        cell: |user| Cell::Time(user.created_at.clone()),
+    },
+];
+
+pub async fn run(verb: User, context: &mut Context) -> Result<(), Failure> {
+    match verb {
+        User::Add(arguments) => add(arguments, context).await,
+        User::List => list(context).await,
+        User::Reset(arguments) => reset(arguments, context).await,
+    }
+}
+
+async fn add(arguments: Add, context: &mut Context) -> Result<(), Failure> {
+    let Add {
+        nickname,
+        name,
+        administrator,
+    } = arguments;
+    let body = NewUser {
+        client_id: context.client_id()?,
+        nickname,
+        name,
+        administrator,
+    };
+    let activation: UserActivation = context
+        .operator()
+        .write(Method::POST, "/v0/operator/users", &body)
+        .await?;
+    show_activation(&activation, context)
+}
+
+async fn list(context: &mut Context) -> Result<(), Failure> {
+    let page: Page<Row> = super::whole_list(&context.operator(), "/v0/operator/users", &[]).await?;
+    context
+        .output
+        .list(&page, &page.items, |user| &user.person.nickname, COLUMNS)
+}
+
+async fn reset(arguments: Reset, context: &mut Context) -> Result<(), Failure> {
+    context.confirm(&say!(
+        context.texts,
+        "ask-reset",
+        name = arguments.nickname.as_str()
+    ))?;
+    let path = format!("/v0/operator/users/{}/reset", segment(&arguments.nickname));
+    let body = Repeatable {
+        client_id: context.client_id()?,
+    };
+    let activation: UserActivation = context.operator().write(Method::POST, &path, &body).await?;
+    show_activation(&activation, context)
+}
+
+/// The link is the result; how to use it is a hint.
+pub fn show_activation(activation: &UserActivation, context: &mut Context) -> Result<(), Failure> {
+    let fields = [
+        (
+            "field-nickname",
+            Cell::Text(activation.user.person.nickname.clone()),
+        ),
+        ("field-link", Cell::Text(activation.link.clone())),
+        ("field-expires", Cell::Time(activation.expires_at.clone())),
+    ];
+    context
+        .output
+        .record(activation, &activation.link, &fields)?;
+    context.output.hint(
+        "hint-activation",
+        &[("link", activation.link.as_str().into())],
+    );
+    qr(&activation.link, context);
+    Ok(())
+}
