@@ -35,7 +35,12 @@ fn what_was_acknowledged_survives_every_power_cut() {
         60
     };
     let outcome = cut("synced", cuts, 3);
-    eprintln!("{outcome:?}");
+    eprintln!(
+        "{} cuts, {} lines acknowledged, {} failures",
+        outcome.cuts,
+        outcome.acknowledged,
+        outcome.failures.len()
+    );
     assert!(
         outcome.failures.is_empty(),
         "of {} cuts: {:#?}",

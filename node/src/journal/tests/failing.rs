@@ -76,7 +76,14 @@ fn a_full_disk_refuses_the_group_keeps_the_rest_and_recovers_with_space() {
         let records = [open_text(&[1; 500]), local_fact(&[2; 500])];
         match journal.append(head.position, &records) {
             Ok(_) => stored += 2,
-            Err(JournalError::Full) => assert_eq!(journal.head(), head),
+            Err(JournalError::Full) => {
+                assert_eq!(journal.head(), head);
+                // A crash just now finds nothing of the refused group.
+                let mut crashed = place.copy();
+                crashed.options.disk = Arc::new(RealDisk);
+                let (crashed, report) = crashed.open();
+                assert_eq!((crashed.head(), report.torn_bytes), (head, 0));
+            }
             Err(other) => panic!("{other}"),
         }
         assert_eq!(payloads(&journal).len(), stored, "space {space}");
