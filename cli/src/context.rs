@@ -127,6 +127,20 @@ impl Context {
         ))
     }
 
+    /// The argument, or one line of standard input.
+    pub fn line_or_stdin(&self, argument: Option<String>) -> Result<String, Failure> {
+        let Some(text) = argument.filter(|text| text != "-") else {
+            let mut line = String::new();
+            let input = std::io::stdin()
+                .lock()
+                .take(STDIN_BYTES_MAX)
+                .read_line(&mut line);
+            input.map_err(|error| Failure::io(self.texts, "stdin", &error))?;
+            return Ok(line.trim().to_owned());
+        };
+        Ok(text)
+    }
+
     /// The argument, or standard input where it is absent or `-`.
     pub fn text_or_stdin(&self, argument: Option<String>) -> Result<String, Failure> {
         match argument {

@@ -167,16 +167,23 @@ impl Output {
         Ok(())
     }
 
-    /// A document. Characters that could deceive a terminal are written as `\u` escapes: the same JSON, harmless.
+    /// A document.
     pub fn json(&mut self, json: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(json);
-        self.json_text(text)
+        let text = self.safe(serde_json::to_string_pretty(json))?;
+        self.print(&text);
+        Ok(())
     }
 
     /// A document on one line, for streams.
     pub fn json_line(&mut self, json: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(json);
-        self.json_text(text)
+        let text = self.json_of(json)?;
+        self.print(&text);
+        Ok(())
+    }
+
+    /// The line that [`json_line`](Self::json_line) would print.
+    pub fn json_of(&self, json: &impl Serialize) -> Result<String, Failure> {
+        self.safe(serde_json::to_string(json))
     }
 
     /// A line of the result, already safe.
@@ -255,13 +262,12 @@ impl Output {
         let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
     }
 
-    fn json_text(&mut self, text: Result<String, serde_json::Error>) -> Result<(), Failure> {
+    /// Characters that could deceive a terminal are written as `\u` escapes: the same JSON, harmless.
+    fn safe(&self, json: Result<String, serde_json::Error>) -> Result<String, Failure> {
         let failed = |error: serde_json::Error| {
             Failure::new(self.look.texts, Code::Failed, "JSON").cause(error.to_string())
         };
-        let text = visible::json(&text.map_err(failed)?);
-        self.print(&text);
-        Ok(())
+        json.map(|text| visible::json(&text)).map_err(failed)
     }
 
     fn table(&self, titles: Option<Vec<String>>, rows: Vec<Vec<Cell>>) -> String {

@@ -9,8 +9,8 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use crossport_node::api::types::{
-    Change, Code, CompanyBadge, Me, Message, MessageKind, PROBLEM_CONTENT_TYPE, Person, Reset,
-    ResetReason, SendMessage,
+    Change, Chat, ChatKind, Code, CompanyBadge, Gap, Me, Membership, Message, MessageKind,
+    MessagePage, PROBLEM_CONTENT_TYPE, Page, Person, Reset, ResetReason, SendMessage,
 };
 use crossport_node::texts::{Lang, Texts};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ struct Inner {
     requests: AtomicUsize,
     feeds: AtomicUsize,
     break_next: AtomicBool,
+    /// Readers before this place are told of a gap and continue there.
+    gap_until: AtomicUsize,
 }
 
 impl TestNode {
@@ -45,10 +47,13 @@ impl TestNode {
             requests: AtomicUsize::new(0),
             feeds: AtomicUsize::new(0),
             break_next: AtomicBool::new(false),
+            gap_until: AtomicUsize::new(0),
         });
         let router = Router::new()
             .route("/v0/me", get(me))
-            .route("/v0/chats/{chat}/messages", post(send))
+            .route("/v0/chats", get(chats))
+            .route("/v0/chats/{chat}", get(chat))
+            .route("/v0/chats/{chat}/messages", post(send).get(said))
             .route("/v0/changes", get(changes))
             .layer(middleware::from_fn(signed_in))
             .route(
@@ -105,11 +110,23 @@ impl TestNode {
     /// Puts a message into the feed.
     pub fn say(&self, text: &str) {
         let mut feed = self.state.feed.lock().expect("no panic while held");
-        let message = message(&feed.len().to_string(), text);
+        let message = message(&(feed.len() + 1).to_string(), text);
         feed.push(Change::Message(Box::new(message)));
         self.state
             .news
             .send_modify(|(length, _)| *length = feed.len());
+    }
+
+    /// A client was too slow: what is in the feed now is not sent one by one.
+    pub fn drop_into_gap(&self, texts: &[&str]) {
+        let mut feed = self.state.feed.lock().expect("no panic while held");
+        for text in texts {
+            let message = message(&(feed.len() + 1).to_string(), text);
+            feed.push(Change::Message(Box::new(message)));
+        }
+        let end = feed.len();
+        self.state.gap_until.store(end, Ordering::SeqCst);
+        self.state.news.send_modify(|(length, _)| *length = end);
     }
 
     /// Ends every open feed.
@@ -194,6 +211,51 @@ async fn me() -> Json<Me> {
     })
 }
 
+/// The only chat, with as many messages as were said.
+fn only_chat(state: &Inner) -> Chat {
+    let arrival = state.feed.lock().expect("no panic while held").len() as u64;
+    let anna = person("anna", "Acme", false);
+    Chat {
+        id: message("1", "").chat,
+        kind: ChatKind::Group,
+        title: "Launch".to_owned(),
+        person: None,
+        external: false,
+        owner: anna.company.clone(),
+        companies: vec![anna.company],
+        people: 2,
+        membership: Membership::Member,
+        unread: 0,
+        arrival,
+        last_at: "2026-11-23T19:46:08.000Z".to_owned(),
+        last: None,
+        overdue: Vec::new(),
+        frozen: None,
+    }
+}
+
+async fn chats(State(state): State<Arc<Inner>>) -> Json<Page<Chat>> {
+    let items = vec![only_chat(&state)];
+    Json(Page { items, next: None })
+}
+
+async fn chat(State(state): State<Arc<Inner>>, Path(_chat): Path<String>) -> Json<Chat> {
+    Json(only_chat(&state))
+}
+
+async fn said(State(state): State<Arc<Inner>>, Path(_chat): Path<String>) -> Json<MessagePage> {
+    let feed = state.feed.lock().expect("no panic while held");
+    let messages = feed.iter().filter_map(|change| match change {
+        Change::Message(message) => Some(Message::clone(message)),
+        _ => None,
+    });
+    Json(MessagePage {
+        messages: messages.collect(),
+        older: None,
+        newer: None,
+    })
+}
+
 async fn send(
     State(state): State<Arc<Inner>>,
     Path(_chat): Path<String>,
@@ -256,6 +318,12 @@ async fn next_event(mut reader: Reader) -> Option<(Result<sse::Event, Infallible
         // A cut comes before whatever is waiting: that is what the client must ask for again.
         if reader.news.borrow_and_update().1 != reader.cuts {
             return None;
+        }
+        let gap_until = reader.state.gap_until.load(Ordering::SeqCst);
+        if reader.at < gap_until {
+            reader.at = gap_until;
+            let gap = Change::Gap(Gap { chats: Vec::new() });
+            return Some((Ok(event(&gap, reader.at)), reader));
         }
         let change = reader
             .state

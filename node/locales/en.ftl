@@ -329,7 +329,7 @@ ask-delete = Delete { $id } for everyone?
 
 hint-nothing-here = nothing here yet
 hint-activation = Give this link to that person; it works once. In a terminal: crossport login '{ $link }'
-hint-paste-link = Paste the link from your administrator, then Enter and Ctrl+D:
+hint-paste-link = Paste the link from your administrator, then Enter:
 hint-not-encrypted = { $address } is not encrypted: use an SSH tunnel, or the browser behind a proxy with TLS
 hint-invitation = Send the ticket to the other company. They run: crossport up --join TICKET, or crossport partner accept TICKET
 hint-verify = Compare the check words by telephone: crossport partner verify { $name }

@@ -330,7 +330,7 @@ ask-delete = Удалить { $id } у всех?
 
 hint-nothing-here = здесь пока ничего нет
 hint-activation = Передайте ссылку этому человеку, она сработает один раз. В терминале: crossport login '{ $link }'
-hint-paste-link = Вставьте ссылку от администратора, затем Enter и Ctrl+D:
+hint-paste-link = Вставьте ссылку от администратора, затем Enter:
 hint-not-encrypted = { $address } без шифрования: используйте туннель SSH или браузер за прокси с TLS
 hint-invitation = Передайте билет другой компании. Там выполнят: crossport up --join TICKET или crossport partner accept TICKET
 hint-verify = Сверьте слова по телефону: crossport partner verify { $name }

@@ -93,8 +93,8 @@ pub fn page(chat: &Chat, page: &MessagePage, context: &mut Context) -> Result<()
 }
 
 /// One message in the format of this call, for streams.
-pub fn row(message: &Message, chat: Option<&str>, context: &mut Context) {
-    let text = match context.output.format {
+pub fn row(message: &Message, chat: Option<&str>, context: &Context) -> String {
+    match context.output.format {
         Format::Quiet => message.id.clone(),
         Format::Table => told(message, chat, &context.output.look),
         // JSON streams print changes, not messages; see `chat watch`.
@@ -103,8 +103,7 @@ pub fn row(message: &Message, chat: Option<&str>, context: &mut Context) {
             .map(|column| (column.cell)(message).plain())
             .collect::<Vec<_>>()
             .join("\t"),
-    };
-    context.output.print(&text);
+    }
 }
 
 /// `3fa9c2e1.0  14:02  Boris [Globex]: Hello  ●`, further lines of the text indented.

@@ -11,11 +11,13 @@ use crate::output::Format;
 use clap::Args;
 use crossport_node::api::types::{Change, Chat, Code, MarkRead, Message, MessagePage, Page};
 use hyper::Method;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Pages read back after a gap before older late-comers are left to `chat show`.
 const CATCH_UP_PAGES_MAX: usize = 20;
+/// Lines remembered against showing the same twice: more than a page that is read back.
+const RECENT_LINES_MAX: usize = 512;
 
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -39,6 +41,9 @@ struct Watching<'a> {
     chats: BTreeMap<String, Seen>,
     /// New messages shown; history does not count.
     shown: u64,
+    /// Id and line of what was shown last: a message may come by the feed and by reading back, and many changes of
+    /// a message (who read it, unread here) do not show.
+    recent: VecDeque<(String, String)>,
 }
 
 struct Seen {
@@ -69,7 +74,10 @@ async fn watch(arguments: &Watch, context: &mut Context) -> Result<(), Failure> 
         only: only.clone(),
         chats: BTreeMap::new(),
         shown: 0,
+        recent: VecDeque::new(),
     };
+    // Before the feed opens, so that whatever comes from now on counts as new.
+    watching.begin(context).await?;
     while arguments.count.is_none_or(|count| watching.shown < count) && !context.output.is_broken()
     {
         match feed.next().await? {
@@ -133,55 +141,55 @@ impl Watching<'_> {
         concerned: &[String],
         context: &mut Context,
     ) -> Result<(), Failure> {
-        let chats: Vec<Chat> = match &self.only {
-            Some(chat) => vec![self.client.read(&path(chat, "")).await?],
-            None => {
-                let list: Page<Chat> = super::whole_list(self.client, "/v0/chats", &[]).await?;
-                list.items
-            }
-        };
-        for chat in chats
-            .into_iter()
-            .filter(|chat| concerned.is_empty() || concerned.contains(&chat.id))
-        {
-            match self.chats.get(&chat.id).map(|seen| seen.arrival) {
-                None => self.begin(chat, context).await?,
-                Some(arrival) if chat.arrival > arrival => {
-                    for message in self.since(&chat.id, arrival).await? {
-                        self.message(&message, context).await?;
-                    }
+        let is_concerned = |chat: &Chat| concerned.is_empty() || concerned.contains(&chat.id);
+        for chat in self.chats_now().await?.into_iter().filter(is_concerned) {
+            let seen = self.chats.get(&chat.id).map_or(0, |seen| seen.arrival);
+            if chat.arrival > seen {
+                for message in self.since(&chat.id, seen).await? {
+                    self.message(&message, context).await?;
                 }
-                Some(_) => {}
             }
         }
         Ok(())
     }
 
-    /// A chat met for the first time: its last messages, if asked for, then only what is new.
-    async fn begin(&mut self, chat: Chat, context: &mut Context) -> Result<(), Failure> {
-        let (id, arrival) = (chat.id.clone(), chat.arrival);
-        self.chats.insert(
-            chat.id,
-            Seen {
-                title: chat.title,
-                arrival,
-            },
-        );
-        if self.arguments.last == 0 {
-            return Ok(());
+    async fn chats_now(&self) -> Result<Vec<Chat>, Failure> {
+        match &self.only {
+            Some(chat) => Ok(vec![self.client.read(&path(chat, "")).await?]),
+            None => {
+                let list: Page<Chat> = super::whole_list(self.client, "/v0/chats", &[]).await?;
+                Ok(list.items)
+            }
         }
-        let limit = self.arguments.last.to_string();
-        let page: MessagePage = self
-            .client
-            .read(&format!(
+    }
+
+    /// Where each chat stands now, after its last messages if those were asked for.
+    async fn begin(&mut self, context: &mut Context) -> Result<(), Failure> {
+        for chat in self.chats_now().await? {
+            let (id, arrival) = (chat.id.clone(), chat.arrival);
+            self.chats.insert(
+                chat.id,
+                Seen {
+                    title: chat.title,
+                    arrival,
+                },
+            );
+            if self.arguments.last == 0 {
+                continue;
+            }
+            let limit = self.arguments.last.to_string();
+            let path = format!(
                 "{}{}",
                 path(&id, "messages"),
                 query(&[("limit", Some(&limit))])
-            ))
-            .await?;
-        for message in &page.messages {
-            // What arrived between the two requests is new, and the feed brings it as well.
-            if message.arrival <= arrival {
+            );
+            let page: MessagePage = self.client.read(&path).await?;
+            // What arrived between the two requests is new.
+            for message in page
+                .messages
+                .iter()
+                .filter(|message| message.arrival <= arrival)
+            {
                 self.print(message, context)?;
             }
         }
@@ -237,18 +245,23 @@ impl Watching<'_> {
         Ok(())
     }
 
-    fn print(&self, message: &Message, context: &mut Context) -> Result<(), Failure> {
-        if context.output.format == Format::Json {
-            return context
+    fn print(&mut self, message: &Message, context: &mut Context) -> Result<(), Failure> {
+        let title = self.chats.get(&message.chat).map(|seen| seen.title.clone());
+        let title = title.filter(|_| self.only.is_none());
+        let line = match context.output.format {
+            Format::Json => context
                 .output
-                .json_line(&Change::Message(Box::new(message.clone())));
+                .json_of(&Change::Message(Box::new(message.clone())))?,
+            _ => chat_view::row(message, title.as_deref(), context),
+        };
+        let shown = (message.id.clone(), line);
+        if !self.recent.contains(&shown) {
+            context.output.print(&shown.1);
+            self.recent.push_back(shown);
+            if self.recent.len() > RECENT_LINES_MAX {
+                self.recent.pop_front();
+            }
         }
-        let title = self
-            .chats
-            .get(&message.chat)
-            .map(|seen| seen.title.clone())
-            .filter(|_| self.only.is_none());
-        chat_view::row(message, title.as_deref(), context);
         Ok(())
     }
 }
@@ -259,4 +272,120 @@ fn reason(failure: &Failure) -> String {
         .cause
         .clone()
         .unwrap_or_else(|| failure.problem().title.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Globals;
+    use crate::credentials::{Credentials, Profile};
+    use crate::output::{Look, Output};
+    use crate::test_node::TestNode;
+    use crossport_node::texts::{Lang, Texts};
+    use std::sync::{Arc, Mutex};
+
+    type Screen = Arc<Mutex<Vec<u8>>>;
+
+    /// Anna at a terminal, signed in at this node.
+    fn anna(node: &TestNode, folder: &std::path::Path) -> (Context, Screen) {
+        let texts = Texts::of(Lang::En);
+        let file = folder.join("credentials.toml");
+        let mut credentials = Credentials::open(file.clone(), texts).expect("empty");
+        let (endpoint, token) = (node.url(), "anna's token".to_owned());
+        let (nickname, company) = ("anna".to_owned(), "Acme".to_owned());
+        let profile = Profile {
+            endpoint,
+            token,
+            nickname,
+            company,
+        };
+        credentials.put("anna@acme", profile).expect("writes");
+        let (output, screen) = Output::into_memory(Format::Table, Look::for_tests(Lang::En));
+        let globals = Globals {
+            credentials: Some(file),
+            ..Globals::default()
+        };
+        (
+            Context {
+                texts,
+                globals,
+                output,
+            },
+            screen,
+        )
+    }
+
+    fn arguments(count: u64, last: u32) -> Watch {
+        let chat = Some("launch".to_owned());
+        Watch {
+            chat,
+            last,
+            read: false,
+            count: Some(count),
+            timeout: Some(20),
+        }
+    }
+
+    fn said(screen: &Screen) -> Vec<String> {
+        let bytes = screen.lock().expect("no panic while held").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.lines()
+            .filter_map(|line| Some(line.split_once("Anna: ")?.1.to_owned()))
+            .collect()
+    }
+
+    /// Waits until the screen shows a text.
+    async fn shown(screen: &Screen, text: &str) {
+        let wait = async {
+            while !said(screen).iter().any(|line| line == text) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let result = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        assert!(
+            result.is_ok(),
+            "awaited {text:?}, the screen shows {:?}",
+            said(screen)
+        );
+    }
+
+    #[tokio::test]
+    async fn messages_come_once_and_in_order_through_outage_and_gap() {
+        let node = TestNode::start().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        node.say("yesterday");
+        let (mut context, screen) = anna(&node, folder.path());
+        let play = async {
+            shown(&screen, "yesterday").await;
+            node.say("one");
+            shown(&screen, "one").await;
+            node.cut_feeds();
+            node.say("two");
+            shown(&screen, "two").await;
+            node.drop_into_gap(&["three", "four"]);
+            shown(&screen, "four").await;
+            node.say("five");
+        };
+        let (watched, ()) = tokio::join!(run(arguments(5, 10), &mut context), play);
+        watched.expect("ends after five new messages");
+        let expected = ["yesterday", "one", "two", "three", "four", "five"];
+        assert_eq!(said(&screen), expected);
+    }
+
+    #[tokio::test]
+    async fn history_is_not_shown_unless_asked_for() {
+        let node = TestNode::start().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        node.say("yesterday");
+        let (mut context, screen) = anna(&node, folder.path());
+        let play = async {
+            while node.feeds_opened() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            node.say("today");
+        };
+        let (watched, ()) = tokio::join!(run(arguments(1, 0), &mut context), play);
+        watched.expect("ends after one");
+        assert_eq!(said(&screen), ["today"]);
+    }
 }

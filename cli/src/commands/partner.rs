@@ -143,7 +143,7 @@ async fn invite(arguments: Invite, context: &mut Context) -> Result<(), Failure>
 }
 
 async fn accept(arguments: Accept, context: &mut Context) -> Result<(), Failure> {
-    let ticket = context.text_or_stdin(arguments.ticket)?.trim().to_owned();
+    let ticket = context.line_or_stdin(arguments.ticket)?.trim().to_owned();
     let partner = join(ticket, arguments.alias, context).await?;
     let sentence = accepted(&partner, context);
     context.output.done(&partner, &partner.id, &sentence)?;

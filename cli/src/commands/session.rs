@@ -40,7 +40,7 @@ pub async fn login(arguments: Login, context: &mut Context) -> Result<(), Failur
     if arguments.link.is_none() {
         context.output.hint("hint-paste-link", &[]);
     }
-    let link = context.text_or_stdin(arguments.link)?;
+    let link = context.line_or_stdin(arguments.link)?;
     // The secret is never echoed, not even in an error.
     let parts = link
         .trim()
