@@ -17,6 +17,8 @@ const GREEN: u8 = 71;
 const RED: u8 = 167;
 /// Digits of an id on a terminal; the API accepts them as prefix.
 const SHORT_ID_CHARS: usize = 8;
+/// Narrower than this is no real width: serial lines and recorders say 0 columns.
+const TERMINAL_WIDTH_MIN: u16 = 20;
 /// A text in a list ends there.
 const SNIPPET_CHARS: usize = 60;
 
@@ -38,7 +40,9 @@ impl Look {
             color,
             now: Timestamp::now(),
             zone: TimeZone::system(),
-            width: comfy_table::Table::new().width(),
+            width: comfy_table::Table::new()
+                .width()
+                .filter(|width| *width >= TERMINAL_WIDTH_MIN),
         }
     }
 
