@@ -4,5 +4,6 @@ pub mod api;
 pub mod config;
 pub mod journal;
 pub mod metrics;
+pub mod network;
 pub mod registers;
 pub mod texts;

@@ -1,0 +1,1 @@
+//! Peers that do not behave. They speak the real protocol over the real transport.
