@@ -2,8 +2,10 @@
 
 pub mod api;
 pub mod config;
+pub mod index;
 pub mod journal;
 pub mod metrics;
 pub mod network;
 pub mod registers;
 pub mod texts;
+pub mod store;

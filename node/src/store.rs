@@ -1,0 +1,374 @@
+//! The store of a node: one write path for everything durable, and all reading of it.
+//!
+//! Owns the journal (the truth), the registers (values of which only the latest counts), the index (a cache) and what is
+//! staged for the next commit. It must not decide anything: what is stored, what counts and what is void comes from the
+//! replicator; keys of chats are not here, so payloads stay sealed.
+//!
+//! The road of a fact: `stage`, `counted`, `put_*` while a decision is made; then one [`Store::commit`]: one append with
+//! one fdatasync, then what is to be destroyed is destroyed, then one batch of the index, then the registers. Only then
+//! is anybody told. Staged things are visible to the next decision (`ReadLog`, [`Store::people`], [`Store::posted`]) and to
+//! no reader. If the process dies in between, the index is behind the journal, and [`Store::next_unapplied`] gives the
+//! records that it has not seen.
+
+pub mod record;
+
+mod anchoring;
+mod cache;
+mod committing;
+mod counting;
+mod erasing;
+mod log;
+mod page;
+mod people;
+mod reading;
+mod reads;
+mod replay;
+mod staging;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossport_protocol::clock::Clock;
+use crossport_protocol::codec::CodecError;
+use crossport_protocol::identity::SignedIdentity;
+use crossport_protocol::ids::{CompanyId, EventId, Hash};
+use crossport_protocol::replicator::ChatCore;
+
+use crate::index::rows::{self, ExposureRow};
+use crate::index::{Index, IndexError, View};
+use crate::journal::{self, Head, Journal, JournalReader, OpenReport, Position};
+use crate::registers::{Registers, RegistersError, RegistersReport};
+
+use anchoring::Anchoring;
+use cache::{Cache, Stored};
+use erasing::Erasing;
+use log::Walk;
+use people::RowSealer;
+use reads::ReadNotes;
+use replay::Replay;
+use staging::{RegisterChanges, StagedRecord};
+
+pub use committing::Committed;
+pub use page::{MAX_PAGE, Row, is_shown};
+pub use reading::MAX_MATCHES;
+pub use record::{Fact, JournalEntry};
+pub use replay::COMMIT_EVERY;
+
+const JOURNAL: &str = "journal";
+const REGISTERS: &str = "registers";
+const INDEX: &str = "index";
+const ANCHOR: &str = "anchor";
+
+/// How a store is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub journal: journal::Options,
+}
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No space left. What is staged stays staged; a later commit tries again.
+    #[error("no space left on the disk")]
+    Full,
+    /// The disk can be read and not written. What is staged stays staged.
+    #[error("the disk cannot be written: {cause}")]
+    ReadOnly { cause: String },
+    /// Final for this instance: only opening the store anew can go on.
+    #[error("the store has stopped: {cause}")]
+    Stopped { cause: String },
+    /// The journal could not be opened or refused for another reason.
+    #[error(transparent)]
+    Journal(journal::JournalError),
+    #[error(transparent)]
+    Registers(#[from] RegistersError),
+    /// The index failed. Nothing durable is lost: open the store anew, it will rebuild the index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Read(#[from] journal::ReadError),
+    #[error("a record at {position} is not what was stored there: {cause}")]
+    Record {
+        position: Position,
+        cause: CodecError,
+    },
+    #[error("no envelope {0} is stored")]
+    UnknownEnvelope(Hash),
+    #[error("no event {0} is stored")]
+    UnknownEvent(EventId),
+    #[error("the machine has no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// What opening found; the state is that of the index, which [`Store::next_unapplied`] brings up to date.
+#[derive(Debug)]
+pub struct Opened {
+    /// The journal is certainly the newest that this node ever had. False after a restore, or when nobody can know.
+    pub continuity: bool,
+    pub journal: OpenReport,
+    pub registers: RegistersReport,
+    /// Random per database.
+    pub generation: u64,
+    pub chats: Vec<ChatCore>,
+    pub identities: Vec<(CompanyId, Vec<SignedIdentity>)>,
+    pub exposures: Vec<(CompanyId, Option<Clock>)>,
+    pub clock: Clock,
+    /// The index was begun anew, for this reason: everything is replayed.
+    pub index_rebuilt: Option<String>,
+}
+
+/// See the module's head. One owner; everything is synchronous.
+#[derive(Debug)]
+pub struct Store {
+    journal: Journal,
+    reader: JournalReader,
+    registers: Registers,
+    index: Index,
+    anchoring: Anchoring,
+    sealer: RowSealer,
+
+    staged: Vec<StagedRecord>,
+    /// Envelopes among the staged ones.
+    fresh: BTreeMap<Hash, Arc<Stored>>,
+    register_changes: RegisterChanges,
+    erasing: Erasing,
+    read_notes: ReadNotes,
+    replay: Option<Replay>,
+    /// Something of the replay is not written yet, though it may have left no row.
+    replayed: bool,
+
+    cache: Mutex<Cache>,
+    walk: Mutex<Option<Walk>>,
+    /// A failure of the index that a reader could not return.
+    failure: Mutex<Option<String>>,
+    /// Last envelopes of streams, to notice forks without looking.
+    latest: BTreeMap<u32, rows::Spot>,
+}
+
+impl Store {
+    /// Opens what is in `folder`, or begins a new store there. Both keys are kept by the keystore.
+    ///
+    /// # Errors
+    /// The journal or the registers cannot be opened, or an empty index cannot be made. A damaged or missing index is no
+    /// error; damage of the journal is in the report.
+    pub fn open(
+        folder: &Path,
+        journal_key: &[u8; 32],
+        registers_key: &[u8; 32],
+        options: Options,
+    ) -> Result<(Store, Opened), StoreError> {
+        let disk = options.journal.disk.clone();
+        let (journal, report) = Journal::open(&folder.join(JOURNAL), journal_key, options.journal)
+            .map_err(StoreError::Journal)?;
+        let reader = journal.reader();
+        let (mut registers, registers_report) =
+            Registers::open_on(disk, &folder.join(REGISTERS), registers_key)?;
+        let generation = journal.head().generation;
+        let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), generation, &reader)?;
+        let (anchoring, sure) = Anchoring::begin(&folder.join(ANCHOR), &reader, report.created);
+        let state = settle(&mut registers, &mut index, sure, &mut rebuilt)?;
+        let mut store = Store {
+            replay: Replay::begin(&reader, index.head().applied),
+            journal,
+            reader,
+            registers,
+            index,
+            anchoring,
+            sealer: RowSealer::new(journal_key),
+            staged: Vec::new(),
+            fresh: BTreeMap::new(),
+            register_changes: RegisterChanges::default(),
+            erasing: Erasing::default(),
+            read_notes: ReadNotes::default(),
+            replayed: false,
+            cache: Mutex::default(),
+            walk: Mutex::default(),
+            failure: Mutex::default(),
+            latest: BTreeMap::new(),
+        };
+        store.anchoring.write_now(&store.reader.head());
+        let opened = Opened {
+            continuity: state.continuity,
+            journal: report,
+            registers: registers_report,
+            generation: number_of(&generation),
+            chats: state.chats,
+            identities: state.identities,
+            exposures: state.exposures,
+            clock: store.index.head().clock,
+            index_rebuilt: rebuilt,
+        };
+        Ok((store, opened))
+    }
+
+    /// Where the journal ends.
+    pub fn head(&self) -> Head {
+        self.journal.head()
+    }
+
+    /// A reader of the journal for other threads: verification, backup.
+    pub fn reader(&self) -> JournalReader {
+        self.reader.clone()
+    }
+
+    /// Bytes of the journal that the index has not seen.
+    pub fn lag(&self) -> u64 {
+        let head = self.journal.head().position.0;
+        head.saturating_sub(self.index.head().applied)
+    }
+
+    /// Writes the anchor now: before the first bytes leave the node after a backup was taken.
+    pub fn write_anchor(&mut self) {
+        self.anchoring.write_now(&self.journal.head());
+    }
+
+    /// Destroys what a newer copy of this journal had erased: after a restore, before anything is served.
+    pub fn apply_erasures(
+        &mut self,
+        erasures: &[journal::Erasure],
+    ) -> Result<journal::AppliedErasures, StoreError> {
+        let applied = self
+            .journal
+            .apply_erasures(erasures)
+            .map_err(committing::refused)?;
+        *self.cache() = Cache::default();
+        Ok(applied)
+    }
+
+    /// Commits what is staged and stops cleanly.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.flush_read_notes(true)?;
+        self.commit()?;
+        self.registers.sync()?;
+        self.anchoring.write_now(&self.journal.head());
+        let Store { journal, index, .. } = self;
+        index.close()?;
+        journal.close().map_err(committing::refused)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number that partners see for a database.
+fn number_of(generation: &[u8; 16]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&generation[..8]);
+    u64::from_le_bytes(bytes)
+}
+
+struct State {
+    continuity: bool,
+    chats: Vec<ChatCore>,
+    identities: Vec<(CompanyId, Vec<SignedIdentity>)>,
+    exposures: Vec<(CompanyId, Option<Clock>)>,
+}
+
+/// The index, begun anew unless it follows from this very journal.
+fn open_index(
+    folder: &Path,
+    generation: [u8; 16],
+    reader: &JournalReader,
+) -> Result<(Index, Option<String>), StoreError> {
+    let (mut index, mut rebuilt) = Index::open(folder, generation)?;
+    let head = index.head();
+    let border = Head {
+        generation,
+        position: Position(head.border),
+        running_hash: head.border_hash,
+    };
+    let follows = head.border == 0
+        || matches!(
+            reader.standing(&border),
+            Ok(journal::Standing::Equal | journal::Standing::Behind { .. })
+        );
+    if !follows || head.applied > reader.head().position.0 {
+        index.clear()?;
+        rebuilt = Some("the journal has another history than the one it follows".to_owned());
+    }
+    // A missing index is worth a word as well, unless there is nothing that it could have held.
+    if rebuilt.is_none() && index.head().applied == 0 && has_records(reader) {
+        rebuilt = Some("it was missing".to_owned());
+    }
+    Ok((index, rebuilt))
+}
+
+fn has_records(reader: &JournalReader) -> bool {
+    reader.scan(Position::START).next().is_some()
+}
+
+/// Register of the store itself: how often this node had to doubt that its journal is the newest one.
+const DOUBTS: &[u8] = b"\0store/doubts";
+
+/// Reads the state out of the index and makes sure that streams from before a loss of continuity are not continued:
+/// neither now nor after later starts, when the anchor fits again.
+fn settle(
+    registers: &mut Registers,
+    index: &mut Index,
+    sure: bool,
+    rebuilt: &mut Option<String>,
+) -> Result<State, StoreError> {
+    let counted = registers
+        .get(DOUBTS)
+        .and_then(|value| value.try_into().ok())
+        .map_or(0, u64::from_le_bytes);
+    let mut doubts = counted;
+    if !sure {
+        doubts = doubts.saturating_add(1);
+        let value = Some(doubts.to_le_bytes().to_vec());
+        registers.put_all(&[(DOUBTS.to_vec(), value)], true)?;
+    }
+    let mut read = read_state(index);
+    if let Err(failure) = &read {
+        *rebuilt = Some(failure.to_string());
+        index.clear()?;
+        read = read_state(index);
+    }
+    let mut state = read?;
+    // Replaying everything would continue the streams of before: new ones cost little.
+    state.continuity = sure && (doubts == 0 || rebuilt.is_none());
+    if index.head().doubts != doubts {
+        for core in &mut state.chats {
+            core.own = None;
+            index.put(rows::core(&core.owner.chat()), core);
+        }
+        index.head_mut().doubts = doubts;
+        index.write()?;
+    }
+    Ok(state)
+}
+
+fn read_state(index: &Index) -> Result<State, IndexError> {
+    let mut chats = Vec::new();
+    for row in index.prefix(View::Committed, rows::CORES) {
+        chats.push(rows::decode(&row?.1)?);
+    }
+    let mut identities: Vec<(CompanyId, Vec<SignedIdentity>)> = Vec::new();
+    for row in index.prefix(View::Committed, rows::IDENTITIES) {
+        let (key, record) = row?;
+        let company = rows::company_of(&key).ok_or(IndexError::Missing("a company"))?;
+        let record = rows::decode(&record)?;
+        match identities.last_mut() {
+            Some((last, records)) if *last == company => records.push(record),
+            _ => identities.push((company, vec![record])),
+        }
+    }
+    let mut exposures = Vec::new();
+    for row in index.prefix(View::Committed, rows::EXPOSURES) {
+        let (key, row) = row?;
+        let company = rows::company_of(&key).ok_or(IndexError::Missing("a company"))?;
+        let ExposureRow { until } = rows::decode(&row)?;
+        exposures.push((company, until));
+    }
+    Ok(State {
+        continuity: false,
+        chats,
+        identities,
+        exposures,
+    })
+}

@@ -1,0 +1,126 @@
+//! The people of a chat, as rows: their names are sealed there, because nothing readable may lie on the disk.
+//!
+//! Owns the seal of such rows. Which of a person's cards counts is the fold's rule, not this file's.
+
+use std::collections::BTreeMap;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use crossport_protocol::event::{Event, Member, MemberAction, UserCard};
+use crossport_protocol::fields::Fields;
+use crossport_protocol::fold::{self, Actor, Fact, Membership};
+use crossport_protocol::ids::{ChatId, EventId};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::{Store, StoreError};
+use crate::index::rows::{self, PersonRow};
+use crate::index::{IndexError, View};
+
+const NONCE: usize = 24;
+
+/// Seals rows that name people, with a key of its own that follows from the journal's.
+pub(super) struct RowSealer {
+    cipher: XChaCha20Poly1305,
+}
+
+impl RowSealer {
+    pub fn new(journal_key: &[u8; 32]) -> RowSealer {
+        let mut hasher = Sha256::new();
+        hasher.update(1_u32.to_be_bytes());
+        hasher.update(journal_key);
+        hasher.update(b"crossport index row sealing key");
+        let key: Zeroizing<[u8; 32]> = Zeroizing::new(hasher.finalize().into());
+        RowSealer {
+            cipher: XChaCha20Poly1305::new((&*key).into()),
+        }
+    }
+
+    /// Bound to the row's key, so that rows cannot be exchanged.
+    pub fn seal(&self, key: &[u8], row: &PersonRow) -> Result<Vec<u8>, StoreError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(StoreError::Randomness)?;
+        let plain = Zeroizing::new(rows::encode(row));
+        let payload = Payload {
+            msg: &plain,
+            aad: key,
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .expect("rows are far below the cipher's limit of 256 GiB");
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    pub fn open(&self, key: &[u8], row: &[u8]) -> Result<PersonRow, IndexError> {
+        let (nonce, sealed) = row.split_first_chunk::<NONCE>().ok_or(IndexError::Seal)?;
+        let payload = Payload {
+            msg: sealed,
+            aad: key,
+        };
+        let plain = self
+            .cipher
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| IndexError::Seal)?;
+        Ok(rows::decode(&Zeroizing::new(plain))?)
+    }
+}
+
+impl std::fmt::Debug for RowSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RowSealer")
+    }
+}
+
+impl Store {
+    /// Everyone who takes part in a chat or did, staged changes included: the next decision follows from it.
+    pub fn people(&self, chat: &ChatId) -> Result<BTreeMap<Actor, Membership>, StoreError> {
+        let mut people = BTreeMap::new();
+        let Some(chat) = self.index.chat(View::Staged, chat)? else {
+            return Ok(people);
+        };
+        for found in self.index.prefix(View::Staged, &rows::people_of(chat)) {
+            let (key, sealed) = found?;
+            let row = self.sealer.open(&key, &sealed)?;
+            let (actor, clock) =
+                rows::actor_of_person(&key).ok_or(IndexError::Missing("a person's place"))?;
+            let fact = Fact {
+                id: row.event,
+                clock,
+                actor,
+                event: member_of(row),
+            };
+            fold::fold_member(&mut people, &fact);
+        }
+        Ok(people)
+    }
+}
+
+pub(super) fn person_row(action: MemberAction, card: &UserCard, event: EventId) -> PersonRow {
+    PersonRow {
+        local: card.local,
+        name: card.name.clone(),
+        nickname: card.nickname.clone(),
+        title: card.title.clone(),
+        present: action == MemberAction::JOIN,
+        event,
+    }
+}
+
+fn member_of(row: PersonRow) -> Event {
+    let action = if row.present {
+        MemberAction::JOIN
+    } else {
+        MemberAction::LEAVE
+    };
+    Event::Member(Member {
+        action,
+        card: UserCard {
+            local: row.local,
+            name: row.name,
+            nickname: row.nickname,
+            title: row.title,
+            fields: Fields::none(),
+        },
+    })
+}
