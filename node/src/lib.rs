@@ -7,5 +7,5 @@ pub mod journal;
 pub mod metrics;
 pub mod network;
 pub mod registers;
-pub mod texts;
 pub mod store;
+pub mod texts;
