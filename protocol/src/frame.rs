@@ -19,7 +19,7 @@ use crate::wrap::{PrekeyBundle, Wrap};
 /// The version of what is said on links. Version 0 is not frozen: both ends must be of the same [`BUILD`].
 pub const VERSION: u16 = 0;
 /// Changes whenever a byte on the wire changes before version 1.
-pub const BUILD: &str = "0.1.0-a";
+pub const BUILD: &str = "0.1.0-b";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -47,14 +47,14 @@ pub struct FrontierBody {
     pub streams: Vec<StreamCut>,
     pub statements: Vec<(NodeKey, u64)>,
     pub reads: Vec<(NodeKey, u64)>,
-    /// Companies of the chat that the sender is linked with now: nobody needs to relay for those.
-    pub direct: Vec<CompanyId>,
     /// Epochs whose keys the sender lacks.
     pub missing_epochs: Vec<u32>,
-    /// Bytes of envelopes that the sender has processed on this link.
+    /// The greatest [`EnvelopesFrame::sent_bytes`] that the sender has processed on this link.
     pub processed: u64,
     /// The sender wants the receiver's frontier in return.
     pub reply: bool,
+    /// This is the return: it replaces what was believed of the sender. Others only acknowledge.
+    pub answers: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,8 @@ impl EnvelopeItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvelopesFrame {
     pub chat: ChatId,
+    /// Bytes of envelope frames that were sent on this link, with this one.
+    pub sent_bytes: u64,
     pub items: Vec<EnvelopeItem>,
 }
 
@@ -137,6 +139,9 @@ pub enum Frame {
     Reads(Vec<ReadRegister>),
     Accept(Acceptance),
     Locate(Locate),
+    /// The companies that the sender is linked with now, of those that share a chat with the receiver: nobody needs to
+    /// relay between them.
+    Direct(Vec<CompanyId>),
     /// Of a number that this build does not know.
     Unknown(u16),
 }
@@ -155,6 +160,7 @@ impl Frame {
             Frame::Reads(_) => 9,
             Frame::Accept(_) => 10,
             Frame::Locate(_) => 11,
+            Frame::Direct(_) => 12,
             Frame::Unknown(number) => *number,
         }
     }
@@ -172,6 +178,7 @@ impl Frame {
             Frame::Reads(body) => codec::encode(body),
             Frame::Accept(body) => codec::encode(body),
             Frame::Locate(body) => codec::encode(body),
+            Frame::Direct(body) => codec::encode(body),
             Frame::Unknown(_) => Vec::new(),
         };
         [self.number().to_le_bytes().as_slice(), &body].concat()
@@ -194,6 +201,7 @@ impl Frame {
             9 => Frame::Reads(codec::decode(body, limit)?),
             10 => Frame::Accept(codec::decode(body, limit)?),
             11 => Frame::Locate(codec::decode(body, limit)?),
+            12 => Frame::Direct(codec::decode(body, limit)?),
             other => Frame::Unknown(other),
         })
     }

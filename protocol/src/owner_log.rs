@@ -13,6 +13,7 @@ use crate::codec::{self, Blob, CodecError};
 use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, NodeKey, Position, StreamId};
 use crate::limits;
+use crate::stream::Tip;
 use crate::suite::{Domain, SecretKey, Signature, Suite};
 use crate::wrap::PrekeyBundle;
 
@@ -95,8 +96,9 @@ pub struct Add {
     pub acceptance: Acceptance,
     /// Present unless the chat's history is full.
     pub epoch: Option<NewEpoch>,
-    /// Where the company's history begins: it is never sent anything at or before these heads.
-    pub base: Vec<(StreamId, Head)>,
+    /// Where the company's history begins: it is never sent anything at or before these heads. With what the next
+    /// envelope is compared with, so that the newcomer judges it as everybody else does.
+    pub base: Vec<(StreamId, Tip)>,
 }
 
 /// The accepted heads of one stream.

@@ -7,9 +7,14 @@
 
 mod author;
 mod chat;
+mod cut;
+mod delivery;
+mod frontier;
 mod ingest;
+mod lacking;
 mod link;
 mod owner;
+mod past;
 mod pump;
 mod registers;
 
@@ -31,6 +36,8 @@ use crate::statement::Statement;
 use crate::stream::Tip;
 use crate::suite::{Random, SecretKey, Suite};
 use crate::wrap::{PrekeyBundle, PrekeySecret};
+
+use past::Fresh;
 
 pub use author::{AppendError, Draft, RecallError};
 pub use chat::{Chat, ChatCore};
@@ -84,6 +91,13 @@ pub enum Record {
     Exposure {
         partner: CompanyId,
         until: Option<Clock>,
+    },
+    /// What the node may rely on of its own past in a chat: the incarnation that it continues (None: the next event
+    /// opens a new one), and whether the owner log that it writes is surely the newest. Only the latest counts.
+    Footing {
+        chat: ChatId,
+        own: Option<u64>,
+        owner_sure: bool,
     },
 }
 
@@ -241,8 +255,12 @@ pub struct Replicator {
     prekeys: BTreeMap<u32, PrekeySecret>,
     bundle: PrekeyBundle,
     clock: Clock,
+    /// The greatest clock ever used here. [`Self::clock`] follows a wall clock that was set back; this does not.
+    highest: Clock,
     exposed: BTreeMap<CompanyId, Option<Clock>>,
     rejected: Rejected,
+    /// Envelopes taken in the present call, which the log does not have yet.
+    fresh: Fresh,
     #[cfg(feature = "sim")]
     bug: Option<Bug>,
 }
@@ -272,7 +290,8 @@ impl Rejected {
 }
 
 impl Replicator {
-    /// A node without chats. What it had is brought back with the `restore_*` calls, oldest first.
+    /// A node without chats. What it had is brought back with the `restore_*` calls, oldest first: identities, chats,
+    /// keys, registers, exposures, then [`Self::replay`] of what the index had not seen.
     pub fn new(config: Config) -> Replicator {
         let Config {
             suite,
@@ -303,8 +322,10 @@ impl Replicator {
                 .collect(),
             bundle,
             clock: Clock(0),
+            highest: Clock(0),
             exposed: BTreeMap::new(),
             rejected: Rejected::default(),
+            fresh: Fresh::default(),
             #[cfg(feature = "sim")]
             bug: None,
         }
@@ -367,29 +388,35 @@ impl Replicator {
     pub fn restore_chat(&mut self, core: ChatCore) {
         let chat = Chat::from_core(core, self.continuity);
         self.clock = chat.own_clock(&self.node_key).max(self.clock);
+        self.highest = self.highest.max(self.clock);
         self.chats.insert(chat.id(), chat);
     }
 
     pub fn restore_clock(&mut self, clock: Clock) {
         self.clock = self.clock.max(clock);
+        self.highest = self.highest.max(clock);
     }
 
     pub fn restore_key(&mut self, chat: ChatId, epoch: u32, key: EpochKey) {
         self.keys.insert((chat, epoch), key);
     }
 
+    /// To be called after the keys and chats are back: the own read register is opened.
     pub fn restore_register(&mut self, register: Register) {
+        if let Register::Read(register) = &register {
+            self.restore_own_reads(register);
+        }
         self.keep_register(register);
     }
 
-    /// Exposure that was open when the node stopped counts as open until now: it cannot know what left.
+    /// Exposure that was open when the node stopped stays open until the next local event: it cannot know what left.
     pub fn restore_exposure(&mut self, partner: CompanyId, until: Option<Clock>) {
-        self.exposed
-            .insert(partner, Some(until.unwrap_or(self.clock)));
+        self.exposed.insert(partner, until);
     }
 
     /// Applies a journal record that the index had not seen yet.
     pub fn replay(&mut self, cx: &mut Context<'_>, record: Record) -> Result<(), Refusal> {
+        self.fresh.clear();
         match record {
             Record::Identity { company, record } => self
                 .roster
@@ -402,6 +429,19 @@ impl Replicator {
             }
             Record::Exposure { partner, until } => {
                 self.restore_exposure(partner, until);
+                Ok(())
+            }
+            Record::Footing {
+                chat,
+                own,
+                owner_sure,
+            } => {
+                if let Some(chat) = self.chats.get_mut(&chat)
+                    && self.continuity
+                {
+                    chat.core.own = own;
+                    chat.core.owner_sure = owner_sure;
+                }
                 Ok(())
             }
         }

@@ -139,6 +139,15 @@ impl StreamState {
         }
     }
 
+    /// History begins at these heads, none of which is held: they take the place of what lies before them.
+    pub fn begin(&mut self, base: &[Tip]) {
+        let first = base.iter().map(|tip| tip.head.seq).max().unwrap_or(0);
+        self.tips.retain(|held| held.head.seq > first);
+        self.delivered.retain(|head| head.seq > first);
+        self.tips.extend(base);
+        self.delivered.extend(base.iter().map(|tip| tip.head));
+    }
+
     pub fn may_branch(&self) -> bool {
         self.tips.len() < limits::STREAM_BRANCHES
     }

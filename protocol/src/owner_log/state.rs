@@ -11,8 +11,9 @@ use super::{
     SignedRecord, StreamCut,
 };
 use crate::clock::Time;
-use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, Position, StreamId};
+use crate::ids::{ChatId, CompanyId, Handle, Hash, Position, StreamId};
 use crate::limits;
+use crate::stream::Tip;
 use crate::suite::Suite;
 
 /// One uninterrupted membership of a company.
@@ -22,7 +23,7 @@ pub struct Span {
     /// The removal that ended it, with the heads that count.
     pub until: Option<(u64, Vec<StreamCut>)>,
     /// Where the company's history begins.
-    pub base: Vec<(StreamId, Head)>,
+    pub base: Vec<(StreamId, Tip)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -382,6 +383,14 @@ impl OwnerLog {
             .map(|(company, _)| *company)
     }
 
+    /// Where the history of a company that takes part begins, by stream; empty when it has all of it.
+    pub fn base(&self, company: &CompanyId) -> &[(StreamId, Tip)] {
+        self.spans
+            .get(company)
+            .and_then(|spans| spans.last())
+            .map_or(&[], |span| &span.base)
+    }
+
     pub fn is_member(&self, company: &CompanyId) -> bool {
         self.spans.get(company).is_some_and(|spans| is_open(spans))
     }
@@ -451,6 +460,12 @@ impl OwnerLog {
 
     pub fn epoch(&self) -> u32 {
         self.epoch_at(u64::MAX)
+    }
+
+    /// The epochs that records after a position introduced.
+    pub fn epochs_after(&self, seq: u64) -> impl Iterator<Item = u32> + '_ {
+        let later = self.epochs.iter().filter(move |fact| fact.from > seq);
+        later.map(|fact| fact.epoch)
     }
 
     pub fn commitment(&self, epoch: u32) -> Option<Hash> {

@@ -60,6 +60,9 @@ impl Replicator {
         let mut drafts: Vec<Draft> = drafts.to_vec();
         drafts.iter().try_for_each(|draft| draft.event.check())?;
         self.check_may_append(chat_id)?;
+        self.fresh.clear();
+        self.store_footings_due(cx);
+        self.close_stale_exposures(cx);
         self.settle_clock(cx, chat_id);
         let resumed = self.open_incarnation(cx, chat_id, &mut drafts);
         let mut ids = Vec::with_capacity(drafts.len());
@@ -161,6 +164,7 @@ impl Replicator {
             incarnation
         };
         chat.core.own = Some(incarnation);
+        self.store_footing(cx, chat_id);
         if old.is_empty() {
             return false;
         }
@@ -191,6 +195,7 @@ impl Replicator {
 
     fn next_clock(&mut self, cx: &Context<'_>) -> Result<Clock, AppendError> {
         self.clock = self.clock.next(cx.now).ok_or(AppendError::ClockBehind)?;
+        self.highest = self.highest.max(self.clock);
         Ok(self.clock)
     }
 
@@ -242,7 +247,7 @@ impl Replicator {
         Ok(ids)
     }
 
-    /// True when the event provably has not left this node: no partner of the chat was linked since it was written.
+    /// The companies of the chat that the event may have left for: those that were linked since it was written.
     pub fn may_have_left(&self, chat_id: &ChatId, clock: Clock) -> Vec<CompanyId> {
         let Some(chat) = self.chats.get(chat_id) else {
             return Vec::new();
@@ -252,8 +257,10 @@ impl Replicator {
             Some(None) => true,
             Some(Some(until)) => clock <= *until,
         };
+        // A company that was removed since may have got it all the same.
         chat.owner()
-            .members()
+            .spans()
+            .map(|(company, _)| *company)
             .filter(|company| *company != self.company)
             .filter(exposed)
             .collect()
@@ -307,8 +314,21 @@ impl Replicator {
         }));
     }
 
+    /// An exposure that was open when the node stopped ends with the last event before the next one.
+    fn close_stale_exposures(&mut self, cx: &mut Context<'_>) {
+        let is_stale = |(company, until): (&CompanyId, &Option<Clock>)| {
+            let partner = self.partners.get(company);
+            let linked = partner.is_some_and(|partner| partner.link.is_some());
+            (until.is_none() && !linked).then_some(*company)
+        };
+        let stale: Vec<CompanyId> = self.exposed.iter().filter_map(is_stale).collect();
+        for company in stale {
+            self.close_exposure(cx, company);
+        }
+    }
+
     pub(super) fn close_exposure(&mut self, cx: &mut Context<'_>, partner: CompanyId) {
-        let until = Some(self.clock);
+        let until = Some(self.highest);
         self.exposed.insert(partner, until);
         cx.out
             .push(Output::Store(Record::Exposure { partner, until }));

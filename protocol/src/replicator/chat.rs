@@ -24,6 +24,8 @@ pub struct ChatCore {
     pub accepted: Option<Acceptance>,
     /// Deletes whose target has not arrived: (target, delete).
     pub deletes_ahead: BTreeMap<EventId, EventId>,
+    /// False while this node, the owner's, cannot know that its owner log is the newest that it ever had.
+    pub owner_sure: bool,
 }
 
 /// A chat with what is only in memory.
@@ -39,26 +41,31 @@ pub struct Chat {
     pub(super) read_at: Time,
     /// Members who confirmed that they know no later owner record, while this node cannot be sure itself.
     pub(super) confirmed: BTreeSet<CompanyId>,
-    pub(super) owner_unsure: bool,
+    /// The partners whose claim to hold more of this node's stream is believed and not proven yet.
+    pub(super) doubted_by: BTreeSet<CompanyId>,
+    /// The footing differs from the one that is stored.
+    pub(super) footing_due: bool,
     /// When something of a stream last arrived, for relaying.
     pub(super) arrived: BTreeMap<StreamId, Time>,
 }
 
 impl Chat {
-    pub(super) fn new(owner: OwnerLog) -> Chat {
+    pub(super) fn new(owner: OwnerLog, continuity: bool) -> Chat {
         let core = ChatCore {
             owner,
             streams: BTreeMap::new(),
             own: None,
             accepted: None,
             deletes_ahead: BTreeMap::new(),
+            owner_sure: true,
         };
-        Chat::from_core(core, true)
+        Chat::from_core(core, continuity)
     }
 
     pub(super) fn from_core(mut core: ChatCore, continuity: bool) -> Chat {
         if !continuity {
             core.own = None;
+            core.owner_sure = false;
         }
         Chat {
             core,
@@ -70,7 +77,8 @@ impl Chat {
             read_due: false,
             read_at: Time(0),
             confirmed: BTreeSet::new(),
-            owner_unsure: !continuity,
+            doubted_by: BTreeSet::new(),
+            footing_due: !continuity,
             arrived: BTreeMap::new(),
         }
     }
@@ -91,12 +99,26 @@ impl Chat {
         self.core.streams.iter()
     }
 
+    /// The newest statements of the companies that take part now.
     pub fn statements(&self) -> impl Iterator<Item = &Statement> {
-        self.statements.values()
+        let current = |statement: &&Statement| self.owner().is_member(&statement.content.company);
+        self.statements.values().filter(current)
     }
 
+    /// The newest read registers of the companies that take part now.
     pub fn reads(&self) -> impl Iterator<Item = &ReadRegister> {
-        self.reads.values()
+        let current = |register: &&ReadRegister| self.owner().is_member(&register.content.company);
+        self.reads.values().filter(current)
+    }
+
+    pub(super) fn statement_numbers(&self) -> Vec<(NodeKey, u64)> {
+        let statements = self.statements().map(|held| &held.content);
+        statements.map(|held| (held.node, held.number)).collect()
+    }
+
+    pub(super) fn read_numbers(&self) -> Vec<(NodeKey, u64)> {
+        let reads = self.reads().map(|held| &held.content);
+        reads.map(|held| (held.node, held.number)).collect()
     }
 
     pub fn own_reads(&self) -> &BTreeMap<Handle, ReadEntry> {
@@ -146,17 +168,11 @@ impl Chat {
             .position(visible)
             .map_or(Hash::ZERO, |position| position.hash);
         let hash = if self.core.owner.is_member(company) {
-            let statements: Vec<_> = self
-                .statements
-                .values()
-                .map(|s| (s.content.node, s.content.number))
-                .collect();
-            let reads: Vec<_> = self
-                .reads
-                .values()
-                .map(|r| (r.content.node, r.content.number))
-                .collect();
-            let state = crate::codec::encode(&(self.heads(), statements, reads));
+            let state = crate::codec::encode(&(
+                self.heads(),
+                self.statement_numbers(),
+                self.read_numbers(),
+            ));
             Hash::of(&[b"crossport/0/digest\0", &owner.0, &state])
         } else {
             Hash::of(&[b"crossport/0/digest\0", &owner.0])

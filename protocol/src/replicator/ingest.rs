@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat::Chat;
-use super::{Alarm, Context, Output, Record, Replicator};
+use super::{Alarm, Context, Output, ReadLog, Record, Replicator};
 use crate::codec;
 use crate::envelope::{EnvelopeError, VerifiedEnvelope};
-use crate::event::{Delete, Event, kind};
+use crate::event::{Delete, kind};
 use crate::frame::{EnvelopeItem, Erasure};
 use crate::identity::IdentityError;
-use crate::ids::{ChatId, CompanyId, EventId, Hash, Head, StreamId};
+use crate::ids::{ChatId, CompanyId, Head, StreamId};
 use crate::limits;
+use crate::owner_log::state::Span;
 use crate::owner_log::{RecordError, Standing};
 use crate::stream::{ChainError, StreamState, Tip};
 
@@ -131,16 +132,17 @@ impl Refusal {
 
 /// What became of an envelope that was not refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ingested {
-    Held,
-    AlreadyHeld,
+pub(super) struct Ingested {
+    /// False when it was held before.
+    pub new: bool,
+    pub stream: StreamId,
+    pub head: Head,
 }
 
 /// What the checks of an envelope find out on the way.
 struct Admission {
     span: u64,
     closed: Option<Vec<Head>>,
-    parent: Head,
 }
 
 impl Replicator {
@@ -169,20 +171,28 @@ impl Replicator {
         let chat_id = envelope.header.chat;
         let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
         let stream = envelope.header.stream;
-        let held = chat
+        let mut ingested = Ingested {
+            new: false,
+            stream,
+            head: envelope.head(),
+        };
+        let is_tip = chat
             .core
             .streams
             .get(&stream)
-            .is_some_and(|state| state.has_head(&envelope.head()));
-        if held || cx.log.link(&chat_id, &envelope.hash).is_some() && origin != Origin::Replay {
-            return Ok(Ingested::AlreadyHeld);
+            .is_some_and(|state| state.has_head(&ingested.head));
+        let past = self.fresh.over(cx.log);
+        let stored = origin != Origin::Replay && past.link(&chat_id, &envelope.hash).is_some();
+        if is_tip || stored {
+            return Ok(ingested);
         }
         let admission = self.check_admission(cx, chat, &envelope)?;
         if origin != Origin::Local {
             self.check_erasures(item, &envelope)?;
         }
         self.keep(cx, origin, item, envelope, admission);
-        Ok(Ingested::Held)
+        ingested.new = true;
+        Ok(ingested)
     }
 
     fn verify_envelope(&mut self, item: &EnvelopeItem) -> Result<VerifiedEnvelope, Refusal> {
@@ -224,7 +234,9 @@ impl Replicator {
         let owner = &chat.core.owner;
         let span = match owner.standing(&company, &header.owner_at) {
             Standing::Member(span) => span,
-            Standing::NotMember => return Err(self.not_member()),
+            Standing::NotMember => return Err(Refusal::NotMember),
+            // A frozen log never grows: what it lacks lies on the other branch.
+            Standing::Unknown if owner.is_frozen() => return Err(Refusal::ContradictsOwner),
             Standing::Unknown => return Err(Refusal::NeedsOwner),
             Standing::Contradicts => return Err(Refusal::ContradictsOwner),
         };
@@ -236,79 +248,69 @@ impl Replicator {
         if header.epoch != owner.epoch_at(header.owner_at.seq) {
             return Err(Refusal::WrongEpoch);
         }
-        let parent = envelope.parent();
-        let closed = self.check_cut(span, envelope)?;
-        let base = self.base_of(chat, header.stream, parent);
         let state = chat.core.streams.get(&header.stream);
+        let closed = self.check_cut(cx, chat, span, envelope)?;
         match state {
             Some(state) if state.span != span.from => return Err(Refusal::OtherSpan),
             None => {
-                let streams = chat
-                    .core
-                    .streams
-                    .keys()
-                    .filter(|stream| stream.company == company)
-                    .count();
-                if streams >= limits::STREAMS_PER_COMPANY {
+                let streams = chat.core.streams.keys();
+                let of_company = streams.filter(|stream| stream.company == company).count();
+                if of_company >= limits::STREAMS_PER_COMPANY {
                     return Err(Refusal::TooManyStreams);
                 }
             }
             Some(_) => {}
         }
-        self.check_chain(cx, chat, state, base, envelope)?;
+        self.check_chain(cx, chat, state, envelope)?;
         Ok(Admission {
             span: span.from,
             closed,
-            parent,
         })
     }
 
-    fn not_member(&self) -> Refusal {
-        Refusal::NotMember
-    }
-
-    /// The heads that a cut allows for this stream, if one closed it; a refusal when the envelope lies beyond.
+    /// The heads that a cut allows for this stream, if one closed it; a refusal when the envelope lies beyond. While
+    /// an allowed head is not here yet, what may lead to it is taken; the cut is applied again when it arrives.
     fn check_cut(
         &self,
-        span: &crate::owner_log::state::Span,
+        cx: &Context<'_>,
+        chat: &Chat,
+        span: &Span,
         envelope: &VerifiedEnvelope,
     ) -> Result<Option<Vec<Head>>, Refusal> {
         #[cfg(feature = "sim")]
         if self.has_bug(super::Bug::SkipCut) {
             return Ok(None);
         }
+        #[cfg(feature = "sim")]
+        if self.has_bug(super::Bug::NaiveEveryCut) {
+            check_every_cut(chat, envelope)?;
+        }
         let Some((_, cuts)) = &span.until else {
             return Ok(None);
         };
+        let stream = envelope.header.stream;
         let cut = cuts
             .iter()
-            .find(|cut| cut.stream == envelope.header.stream)
+            .find(|cut| cut.stream == stream)
             .ok_or(Refusal::BeyondCut)?;
         let (head, parent) = (envelope.head(), envelope.parent());
+        if cut.heads.contains(&head) {
+            return Ok(Some(cut.heads.clone()));
+        }
+        let state = chat.core.streams.get(&stream);
+        let past = self.fresh.over(cx.log);
+        let is_held = |end: &Head| {
+            state.is_some_and(|state| state.has_head(end))
+                || past.link(&chat.id(), &end.hash).is_some()
+        };
         let may_lead_inside = cut
             .heads
             .iter()
-            .any(|end| end.seq > head.seq || *end == head);
+            .any(|end| end.seq > head.seq && !is_held(end));
         if !may_lead_inside || cut.heads.contains(&parent) {
             return Err(Refusal::BeyondCut);
         }
         Ok(Some(cut.heads.clone()))
-    }
-
-    /// The base head of this company's own membership that the envelope continues, if its history begins there.
-    fn base_of(&self, chat: &Chat, stream: StreamId, parent: Head) -> Option<Head> {
-        let spans = chat
-            .core
-            .owner
-            .spans()
-            .find(|(company, _)| **company == self.company)?
-            .1;
-        let begins =
-            |(at, head): &(StreamId, Head)| (*at == stream && *head == parent).then_some(*head);
-        spans
-            .iter()
-            .flat_map(|span| span.base.iter())
-            .find_map(begins)
     }
 
     fn check_chain(
@@ -316,7 +318,6 @@ impl Replicator {
         cx: &Context<'_>,
         chat: &Chat,
         state: Option<&StreamState>,
-        base: Option<Head>,
         envelope: &VerifiedEnvelope,
     ) -> Result<(), Refusal> {
         let parent = envelope.parent();
@@ -324,22 +325,35 @@ impl Replicator {
         let tip = match on_tip {
             Some(tip) => *tip,
             None => {
-                let tip = if parent == Head::START || base.is_some() {
-                    Tip::start(parent)
-                } else {
-                    let link = cx.log.link(&chat.id(), &parent.hash).ok_or(Refusal::Gap)?;
-                    if link.stream != envelope.header.stream || link.tip.head != parent {
-                        return Err(Refusal::Gap);
-                    }
-                    link.tip
-                };
                 if state.is_some_and(|state| !state.may_branch()) {
                     return Err(Refusal::TooManyBranches);
                 }
-                tip
+                let link = self.fresh.over(cx.log).link(&chat.id(), &parent.hash);
+                match link {
+                    _ if parent == Head::START => Tip::start(parent),
+                    Some(link) if link.stream == envelope.header.stream => link.tip,
+                    Some(_) => return Err(Refusal::Gap),
+                    // A branch that parts before this company's history begins: its predecessor never comes.
+                    None if self.begins_at(chat, &envelope.header.stream) > parent.seq => {
+                        Tip::start(parent)
+                    }
+                    None => return Err(Refusal::Gap),
+                }
             }
         };
+        if tip.head != parent {
+            return Err(Refusal::Gap);
+        }
         tip.allows(&envelope.header).map_err(Refusal::Chain)
+    }
+
+    /// The position of a stream where this company's history begins; 0 when it has all of it.
+    pub(super) fn begins_at(&self, chat: &Chat, stream: &StreamId) -> u64 {
+        let base = chat.core.owner.base(&self.company).iter();
+        base.filter(|(at, _)| at == stream)
+            .map(|(_, tip)| tip.head.seq)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Every missing payload comes with the event that deleted it.
@@ -379,17 +393,34 @@ impl Replicator {
         let (Some(target), Some(event)) = (target, event) else {
             return Err(Refusal::UnprovenErasure);
         };
-        let same_author = proof.header.chat == envelope.header.chat
+        let chat_id = proof.header.chat;
+        let same_author = chat_id == envelope.header.chat
             && proof.header.stream.company == envelope.header.stream.company
             && event.actor == target.actor
-            && event.kind == kind::DELETE;
-        if !same_author {
+            && event.kind == kind::DELETE
+            && target.kind != kind::DELETE;
+        let signer = &proof.header.stream.node;
+        let known_key = self.roster.lists_at(
+            &envelope.header.stream.company,
+            &proof.header.identity_at,
+            signer,
+        );
+        if !same_author || known_key == Some(false) {
             return Err(Refusal::UnprovenErasure);
         }
-        let key = self
-            .keys
-            .get(&(proof.header.chat, proof.header.epoch))
-            .ok_or(Refusal::NeedsKey)?;
+        if known_key.is_none() {
+            return Err(Refusal::NeedsIdentity);
+        }
+        let epoch = proof.header.epoch;
+        let Some(key) = self.keys.get(&(chat_id, epoch)) else {
+            // A delete of an epoch that this company never gets the key of: the author's signature must do.
+            let readable = self.is_entitled(&chat_id, epoch);
+            return if readable {
+                Err(Refusal::NeedsKey)
+            } else {
+                Ok(())
+            };
+        };
         let plain = proof.open(by, key).ok_or(Refusal::UnprovenErasure)?;
         let delete: Delete =
             codec::decode(&plain, limits::PAYLOAD_BYTES).map_err(|_| Refusal::UnprovenErasure)?;
@@ -400,6 +431,14 @@ impl Replicator {
         }
     }
 
+    /// This company may get the key of an epoch, sooner or later.
+    pub(super) fn is_entitled(&self, chat: &ChatId, epoch: u32) -> bool {
+        self.chats.get(chat).is_some_and(|chat| {
+            let owner = chat.owner();
+            epoch > owner.epoch() || owner.entitled(&self.company).contains(&epoch)
+        })
+    }
+
     fn keep(
         &mut self,
         cx: &mut Context<'_>,
@@ -408,11 +447,6 @@ impl Replicator {
         envelope: VerifiedEnvelope,
         admission: Admission,
     ) {
-        let Admission {
-            span,
-            closed,
-            parent,
-        } = admission;
         let chat_id = envelope.header.chat;
         let stream = envelope.header.stream;
         if origin != Origin::Replay {
@@ -421,28 +455,43 @@ impl Replicator {
                 item: item.clone(),
             }));
         }
+        self.fresh.insert(&envelope);
         let own = stream.node == self.node_key && stream.company == self.company;
+        let parent_seq = envelope.parent().seq;
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;
         };
+        let detached = parent_seq > 0
+            && chat
+                .core
+                .owner
+                .base(&self.company)
+                .iter()
+                .any(|(at, tip)| *at == stream && tip.head.seq > parent_seq);
         let state = chat.core.streams.entry(stream).or_default();
-        state.span = span;
-        state.closed = closed;
+        state.span = admission.span;
+        state.closed = admission.closed;
+        let completes_cut = state.is_forked()
+            && state
+                .closed
+                .iter()
+                .flatten()
+                .any(|end| *end == envelope.head());
         let was_whole = state.is_delivered_whole();
         let sibling = state.tips.first().map(|tip| tip.head.hash);
-        let forked = state.advance(parent, Tip::of(&envelope.header, envelope.head()));
+        #[cfg(feature = "sim")]
+        if self.bug == Some(super::Bug::ForgetFork) && !state.has_head(&envelope.parent()) {
+            state.tips.clear();
+        }
+        let forked = state.advance(
+            envelope.parent(),
+            Tip::of(&envelope.header, envelope.head()),
+        );
         chat.arrived.insert(stream, cx.now);
         if own {
-            self.clock = self.clock.max(envelope.header.last_clock());
-            match origin {
-                Origin::Partner(_) if chat.core.own == Some(stream.incarnation) => {
-                    chat.core.own = None
-                }
-                Origin::Replay if self.continuity => chat.core.own = Some(stream.incarnation),
-                _ => {}
-            }
+            self.keep_own(cx, origin, &envelope);
         }
-        if let (true, Some(first)) = (forked, sibling) {
+        if let (true, false, Some(first)) = (forked, detached, sibling) {
             cx.out.push(Output::Alarm(Alarm::Fork {
                 chat: chat_id,
                 stream,
@@ -453,307 +502,72 @@ impl Replicator {
         if was_whole {
             self.deliver(cx, origin, envelope);
         }
+        if completes_cut {
+            self.apply_cut(cx, chat_id, stream.company);
+        }
     }
 
-    /// Counts an envelope as delivered if its key is here; otherwise it waits for [`Self::deliver_waiting`].
-    pub(super) fn deliver(
-        &mut self,
-        cx: &mut Context<'_>,
-        origin: Origin,
-        envelope: VerifiedEnvelope,
-    ) -> bool {
-        let chat_id = envelope.header.chat;
-        let Some(key) = self.keys.get(&(chat_id, envelope.header.epoch)) else {
-            return false;
-        };
-        let Some(chat) = self.chats.get_mut(&chat_id) else {
-            return false;
-        };
-        let plains: Vec<_> = (0..envelope.header.events.len())
-            .map(|place| envelope.open(place, key))
-            .collect();
-        let own = envelope.header.stream.company == self.company;
-        let state = chat.core.streams.entry(envelope.header.stream).or_default();
-        state.deliver(envelope.parent(), envelope.head());
-        chat.statement_due |= !own && origin != Origin::Replay;
-        self.note_deletes(cx, &envelope, &plains);
-        cx.out.push(Output::Delivered {
-            chat: chat_id,
-            envelope: Box::new(envelope),
-            plains,
-            origin,
-        });
-        true
-    }
-
-    /// After a key arrived: what is held but was not readable becomes delivered, in order.
-    pub(super) fn deliver_waiting(&mut self, cx: &mut Context<'_>, chat_id: ChatId) {
-        const BATCH_BYTES: usize = limits::FRAME_BYTES;
-        let Some(chat) = self.chats.get(&chat_id) else {
+    /// An own envelope that a partner brings proves that this node is a restored copy: it no longer continues that
+    /// incarnation, because it cannot know whether that was the last one.
+    fn keep_own(&mut self, cx: &mut Context<'_>, origin: Origin, envelope: &VerifiedEnvelope) {
+        self.highest = self.highest.max(envelope.header.last_clock());
+        self.clock = self.clock.max(envelope.header.last_clock());
+        let Origin::Partner(partner) = origin else {
             return;
         };
-        let waiting: Vec<(StreamId, StreamState)> = chat
-            .core
-            .streams
-            .iter()
-            .filter(|(_, state)| !state.is_delivered_whole())
-            .map(|(stream, state)| (*stream, state.clone()))
-            .collect();
-        for (stream, state) in waiting {
-            for tip in state
-                .tips
-                .iter()
-                .map(|tip| tip.head)
-                .filter(|head| !state.delivered.contains(head))
-            {
-                let mut from = state.delivered.iter().copied().max().unwrap_or(Head::START);
-                loop {
-                    let items = cx.log.path(&chat_id, &stream, from, tip, BATCH_BYTES);
-                    let reached = self.deliver_items(cx, &items);
-                    match reached {
-                        Some(head) if head != from && head != tip => from = head,
-                        _ => break,
-                    }
-                }
-            }
-        }
-    }
-
-    fn deliver_items(&mut self, cx: &mut Context<'_>, items: &[EnvelopeItem]) -> Option<Head> {
-        let mut reached = None;
-        for item in items {
-            let envelope = item.envelope.verify(self.suite).ok()?;
-            let head = envelope.head();
-            if !self.deliver(cx, Origin::Replay, envelope) {
-                return None;
-            }
-            reached = Some(head);
-        }
-        if let Some(chat) = items
-            .first()
-            .and_then(|item| {
-                codec::decode::<crate::envelope::EnvelopeHeader>(
-                    &item.envelope.header.0,
-                    limits::HEADER_BYTES,
-                )
-                .ok()
-            })
-            .and_then(|header| self.chats.get_mut(&header.chat))
-        {
-            chat.statement_due = true;
-        }
-        reached
-    }
-
-    /// Deletes destroy payloads: of targets that are here at once, of others when they arrive.
-    fn note_deletes(
-        &mut self,
-        cx: &mut Context<'_>,
-        envelope: &VerifiedEnvelope,
-        plains: &[Option<Vec<u8>>],
-    ) {
-        #[cfg(feature = "sim")]
-        if self.has_bug(super::Bug::SkipErasure) {
-            return;
-        }
-        let chat_id = envelope.header.chat;
-        for (place, (event, plain)) in envelope.header.events.iter().zip(plains).enumerate() {
-            let id = envelope.event_id(place);
-            if event.kind == kind::DELETE
-                && let Some(Ok(Event::Delete(delete))) =
-                    plain.as_ref().map(|plain| Event::decode(event.kind, plain))
-            {
-                self.note_delete(cx, chat_id, envelope, event.actor, delete.target, id);
-            }
-            let Some(chat) = self.chats.get_mut(&chat_id) else {
-                return;
-            };
-            if let Some(by) = chat.core.deletes_ahead.remove(&id)
-                && self.is_by_author(cx, chat_id, by, envelope, event.actor)
-                && !envelope.is_erased(place)
-            {
-                cx.out.push(Output::Erase {
-                    chat: chat_id,
-                    target: id,
-                    by,
-                });
-            }
-        }
-    }
-
-    fn note_delete(
-        &mut self,
-        cx: &mut Context<'_>,
-        chat_id: ChatId,
-        delete: &VerifiedEnvelope,
-        actor: crate::ids::Handle,
-        target: EventId,
-        by: EventId,
-    ) {
-        let place = usize::from(target.place);
-        let found = if target.envelope == delete.hash {
-            Some((
-                delete.header.stream.company,
-                delete.header.events.get(place).map(|event| event.actor),
-                delete.is_erased(place),
-            ))
-        } else {
-            let item = cx.log.envelope(&chat_id, &target.envelope);
-            item.and_then(|item| item.envelope.verify(self.suite).ok())
-                .map(|held| {
-                    (
-                        held.header.stream.company,
-                        held.header.events.get(place).map(|event| event.actor),
-                        held.is_erased(place),
-                    )
-                })
-        };
-        match found {
-            Some((company, Some(author), false))
-                if company == delete.header.stream.company && author == actor =>
-            {
-                cx.out.push(Output::Erase {
-                    chat: chat_id,
-                    target,
-                    by,
-                });
-            }
-            Some(_) => {}
-            None => {
-                if let Some(chat) = self.chats.get_mut(&chat_id)
-                    && chat.core.deletes_ahead.len() < limits::PENDING_ITEMS
-                {
-                    chat.core.deletes_ahead.insert(target, by);
-                }
-            }
-        }
-    }
-
-    /// The delete event that came first is by the very author of its target.
-    fn is_by_author(
-        &self,
-        cx: &Context<'_>,
-        chat_id: ChatId,
-        by: EventId,
-        target: &VerifiedEnvelope,
-        actor: crate::ids::Handle,
-    ) -> bool {
-        let Some(item) = cx.log.envelope(&chat_id, &by.envelope) else {
-            return false;
-        };
-        let Ok(header) = codec::decode::<crate::envelope::EnvelopeHeader>(
-            &item.envelope.header.0,
-            limits::HEADER_BYTES,
-        ) else {
-            return false;
-        };
-        let event = header.events.get(usize::from(by.place));
-        header.stream.company == target.header.stream.company
-            && event.is_some_and(|event| event.actor == actor)
-    }
-
-    /// Drops what a cut excludes from the streams of a company. Returns the envelopes that no longer count.
-    pub(super) fn apply_cut(&mut self, cx: &mut Context<'_>, chat_id: ChatId, company: CompanyId) {
-        #[cfg(feature = "sim")]
-        if self.has_bug(super::Bug::SkipCut) {
-            return;
-        }
+        let (chat_id, incarnation) = (envelope.header.chat, envelope.header.stream.incarnation);
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;
         };
-        let spans: Vec<_> = chat
-            .core
-            .owner
-            .spans()
-            .filter(|(of, _)| **of == company)
-            .flat_map(|(_, spans)| spans.to_vec())
-            .collect();
-        let mut void: Vec<Hash> = Vec::new();
-        let mut emptied = Vec::new();
-        for (stream, state) in chat
-            .core
-            .streams
-            .iter_mut()
-            .filter(|(stream, _)| stream.company == company)
-        {
-            let Some(span) = spans.iter().find(|span| span.from == state.span) else {
-                continue;
-            };
-            let Some((_, cuts)) = &span.until else {
-                continue;
-            };
-            let allowed = cuts
-                .iter()
-                .find(|cut| cut.stream == *stream)
-                .map_or(&[][..], |cut| &cut.heads);
-            void.extend(cut_stream(cx.log, &chat_id, state, allowed));
-            if state.tips.is_empty() {
-                emptied.push(*stream);
-            }
-        }
-        for stream in emptied {
-            chat.core.streams.remove(&stream);
-        }
-        if company == self.company {
+        chat.doubted_by.remove(&partner);
+        if chat.core.own == Some(incarnation) {
             chat.core.own = None;
+            self.store_footing(cx, chat_id);
         }
-        if !void.is_empty() {
-            void.sort_unstable();
-            void.dedup();
-            cx.out.push(Output::Voided {
+    }
+
+    pub(super) fn store_footing(&mut self, cx: &mut Context<'_>, chat_id: ChatId) {
+        if let Some(chat) = self.chats.get_mut(&chat_id) {
+            chat.footing_due = false;
+            cx.out.push(Output::Store(Record::Footing {
                 chat: chat_id,
-                envelopes: void,
-            });
+                own: chat.core.own,
+                owner_sure: chat.core.owner_sure,
+            }));
         }
+    }
+
+    /// A node that cannot rely on its past says so durably before it does anything that follows from it.
+    pub(super) fn store_footings_due(&mut self, cx: &mut Context<'_>) {
+        let due: Vec<ChatId> = self
+            .chats
+            .iter()
+            .filter(|(_, chat)| chat.footing_due)
+            .map(|(chat, _)| *chat)
+            .collect();
+        due.into_iter()
+            .for_each(|chat| self.store_footing(cx, chat));
     }
 }
 
-/// Shortens a stream to the heads that count; returns the hashes of what falls away.
-fn cut_stream(
-    log: &dyn super::ReadLog,
-    chat: &ChatId,
-    state: &mut StreamState,
-    allowed: &[Head],
-) -> Vec<Hash> {
-    let mut void = Vec::new();
-    let mut kept: Vec<Tip> = Vec::new();
-    let highest = allowed.iter().map(|head| head.seq).max().unwrap_or(0);
-    for tip in &state.tips {
-        let mut at = *tip;
-        loop {
-            let inside =
-                allowed.contains(&at.head) || allowed.iter().any(|end| end.seq > at.head.seq);
-            if inside && (at.head.seq < highest || allowed.contains(&at.head)) {
-                if !kept.iter().any(|kept| kept.head == at.head) {
-                    kept.push(at);
-                }
-                break;
-            }
-            void.push(at.head.hash);
-            let Some(link) = log.link(chat, &at.head.hash) else {
-                break;
-            };
-            match log.link(chat, &link.parent.hash) {
-                Some(parent) => at = parent.tip,
-                None => break,
-            }
+/// The planted bug: re-adding does not help, because every cut that ever was must include the envelope.
+#[cfg(feature = "sim")]
+fn check_every_cut(chat: &Chat, envelope: &VerifiedEnvelope) -> Result<(), Refusal> {
+    let stream = envelope.header.stream;
+    let spans = chat
+        .core
+        .owner
+        .spans()
+        .filter(|(company, _)| **company == stream.company)
+        .flat_map(|(_, spans)| spans);
+    for (_, cuts) in spans.filter_map(|span| span.until.as_ref()) {
+        let inside = cuts.iter().any(|cut| {
+            let ends = cut.heads.iter();
+            cut.stream == stream && ends.max().is_some_and(|end| end.seq >= envelope.head().seq)
+        });
+        if !inside {
+            return Err(Refusal::BeyondCut);
         }
     }
-    let delivered: Vec<Head> = state
-        .delivered
-        .iter()
-        .filter_map(|head| {
-            let mut at = *head;
-            while void.contains(&at.hash) {
-                at = log.link(chat, &at.hash)?.parent;
-            }
-            (at != Head::START).then_some(at)
-        })
-        .collect();
-    state.delivered = delivered;
-    state.delivered.sort_unstable();
-    state.delivered.dedup();
-    state.tips = kept;
-    state.closed = Some(allowed.to_vec());
-    void
+    Ok(())
 }

@@ -1,24 +1,20 @@
 //! The conversation with one linked partner: hello, digests, frontiers, and who may say what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::chat::is_ancestor;
-use super::ingest::Ingested;
+use super::frontier::Asking;
 use super::{Alarm, Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
-use crate::codec;
-use crate::envelope::EnvelopeHeader;
-use crate::frame::{
-    BUILD, Digests, EnvelopesFrame, Frame, Frontier, FrontierBody, Hello, IdentityFrame, Locate,
-    OwnerFrame, VERSION,
-};
-use crate::ids::{ChatId, CompanyId, Head, NodeKey, StreamId};
-use crate::limits;
-use crate::owner_log::{Body, StreamCut};
+use crate::frame::{BUILD, EnvelopesFrame, Frame, Hello, IdentityFrame, OwnerFrame, VERSION};
+use crate::ids::{ChatId, CompanyId, Head, NodeKey, Position, StreamId};
+use crate::owner_log::{Body, RecordError};
 use crate::wrap::{self, Wrap};
 
 /// Chats in one digest frame: 48 bytes each, well below a frame.
 pub(super) const DIGESTS_A_FRAME: usize = 10_000;
+/// A link on which nothing has moved for this long compares digests again. Transports do not lose frames; this is for
+/// the ones that think so and are wrong.
+pub(super) const IDLE_COMPARE_MS: u64 = 10_000;
 /// Companies whose identity this node keeps: far above any real circle of partners, little enough to keep in memory.
 const COMPANIES: usize = 10_000;
 
@@ -68,18 +64,37 @@ pub(super) struct PartnerLink {
     /// Chats named by the partner's digests.
     pub named: BTreeSet<ChatId>,
     pub dirty: BTreeSet<ChatId>,
-    /// Chats whose frontier is owed to the partner; true asks for theirs.
-    pub owed: BTreeMap<ChatId, bool>,
+    /// Chats whose frontier is owed to the partner.
+    pub owed: BTreeMap<ChatId, Asking>,
     /// Chats that wait for an author's own delivery before this node relays.
     pub relay_later: BTreeMap<ChatId, Time>,
     pub told: BTreeMap<CompanyId, u64>,
     pub located: BTreeSet<(ChatId, StreamId, Head)>,
-    /// Pending refusals ask for a fresh start, at most this often.
+    /// The companies that the partner is linked with.
+    pub direct: BTreeSet<CompanyId>,
+    pub direct_told: BTreeSet<CompanyId>,
+    pub direct_due: bool,
+    /// When pending refusals last asked for a fresh start, and when they will.
     pub asked_again_at: BTreeMap<ChatId, Time>,
+    pub ask_later: BTreeMap<ChatId, Time>,
     pub sent_bytes: u64,
     pub acked_bytes: u64,
+    pub acked_at: Time,
     pub processed_bytes: u64,
+    /// What was sent and is not acknowledged: a frontier that was on its way meanwhile does not know of it.
+    pub in_flight: VecDeque<InFlight>,
     pub progress_at: Time,
+    /// How long nothing must move before digests are compared again; grows while they agree.
+    pub compare_after_ms: u64,
+}
+
+/// The heads of a stream that the partner holds once it has processed so many bytes.
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    pub sent_bytes: u64,
+    pub chat: ChatId,
+    pub stream: StreamId,
+    pub heads: Vec<Head>,
 }
 
 /// What the partner holds of a chat, as far as this node knows or has sent.
@@ -91,9 +106,39 @@ pub(super) struct Theirs {
     pub heads: BTreeMap<StreamId, Vec<Head>>,
     pub statements: BTreeMap<NodeKey, u64>,
     pub reads: BTreeMap<NodeKey, u64>,
-    pub direct: BTreeSet<CompanyId>,
-    pub missing_epochs: Vec<u32>,
-    pub acceptance_sent: bool,
+    pub missing_epochs: BTreeSet<u32>,
+    /// The invitation whose acceptance was sent.
+    pub accepted: Option<Position>,
+}
+
+impl PartnerLink {
+    /// The partner has processed so many bytes.
+    pub(super) fn acknowledge(&mut self, now: Time, processed: u64) {
+        let acked = self.acked_bytes.max(processed.min(self.sent_bytes));
+        if acked > self.acked_bytes {
+            self.acked_bytes = acked;
+            self.acked_at = now;
+        }
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|sent| sent.sent_bytes <= acked)
+        {
+            self.in_flight.pop_front();
+        }
+    }
+
+    /// Whatever is not acknowledged counts as lost: the frontiers that follow say what.
+    pub(super) fn give_up_unacknowledged(&mut self, now: Time) {
+        self.acked_bytes = self.sent_bytes;
+        self.acked_at = now;
+        self.in_flight.clear();
+    }
+
+    pub(super) fn owe(&mut self, chat: ChatId, asking: Asking) {
+        let owed = self.owed.entry(chat).or_insert(asking);
+        *owed = owed.or(asking);
+    }
 }
 
 impl Replicator {
@@ -116,9 +161,14 @@ impl Replicator {
         if let Some(partner) = self.partners.get_mut(&company) {
             partner.link = Some(PartnerLink {
                 progress_at: cx.now,
+                acked_at: cx.now,
+                compare_after_ms: IDLE_COMPARE_MS,
+                direct_due: true,
                 ..PartnerLink::default()
             });
         }
+        self.store_footings_due(cx);
+        self.note_statements_due();
         self.open_exposure(cx, company);
     }
 
@@ -129,7 +179,7 @@ impl Replicator {
             .and_then(|partner| partner.link.take());
         if link.is_some() {
             self.close_exposure(cx, company);
-            self.tell_direct_changed(company);
+            self.note_direct_changed();
         }
     }
 
@@ -163,25 +213,32 @@ impl Replicator {
     }
 
     /// In chats of three or more companies others may have to relay, or need no longer.
-    fn tell_direct_changed(&mut self, company: CompanyId) {
+    pub(super) fn note_direct_changed(&mut self) {
+        let links = self.partners.values_mut();
+        for link in links.filter_map(|partner| partner.link.as_mut()) {
+            link.direct_due = true;
+        }
+    }
+
+    fn receive_direct(&mut self, partner: CompanyId, companies: Vec<CompanyId>) {
+        let Some(link) = self.link_mut(partner) else {
+            return;
+        };
+        let direct: BTreeSet<CompanyId> = companies.into_iter().take(COMPANIES).collect();
+        let gone: Vec<CompanyId> = link.direct.difference(&direct).copied().collect();
+        link.direct = direct;
+        if gone.is_empty() {
+            return;
+        }
         let concerned: Vec<ChatId> = self
             .chats
             .iter()
-            .filter(|(_, chat)| {
-                chat.owner().is_member(&company) && chat.owner().members().count() > 2
-            })
+            .filter(|(_, chat)| chat.owner().is_member(&partner))
+            .filter(|(_, chat)| gone.iter().any(|company| chat.owner().is_member(company)))
             .map(|(chat, _)| *chat)
             .collect();
-        for (other, partner) in &mut self.partners {
-            let Some(link) = partner.link.as_mut().filter(|_| *other != company) else {
-                continue;
-            };
-            for chat in concerned
-                .iter()
-                .filter(|chat| link.theirs.get(chat).is_some_and(|theirs| theirs.known))
-            {
-                link.owed.entry(*chat).or_insert(false);
-            }
+        if let Some(link) = self.link_mut(partner) {
+            link.dirty.extend(concerned);
         }
     }
 
@@ -198,6 +255,7 @@ impl Replicator {
         };
         let said_hello = link.hello.is_some();
         link.progress_at = cx.now;
+        self.fresh.clear();
         let frame = match Frame::decode(bytes) {
             Ok(frame) => frame,
             Err(_) => {
@@ -209,7 +267,7 @@ impl Replicator {
             Frame::Hello(hello) => self.receive_hello(cx, partner, hello).err(),
             _ if !said_hello => Some(ProtocolBreach::NoHello),
             frame => {
-                self.dispatch(cx, partner, frame, bytes.len());
+                self.dispatch(cx, partner, frame);
                 None
             }
         };
@@ -222,13 +280,13 @@ impl Replicator {
         }
     }
 
-    fn dispatch(&mut self, cx: &mut Context<'_>, partner: CompanyId, frame: Frame, bytes: usize) {
+    fn dispatch(&mut self, cx: &mut Context<'_>, partner: CompanyId, frame: Frame) {
         match frame {
             Frame::Digests(digests) => self.receive_digests(partner, digests),
             Frame::Frontier(frontier) => self.receive_frontier(cx, partner, frontier),
             Frame::Identity(identity) => self.receive_identity(cx, partner, identity),
             Frame::Owner(owner) => self.receive_owner(cx, partner, owner),
-            Frame::Envelopes(envelopes) => self.receive_envelopes(cx, partner, envelopes, bytes),
+            Frame::Envelopes(envelopes) => self.receive_envelopes(cx, partner, envelopes),
             Frame::Wraps(wraps) => wraps
                 .iter()
                 .for_each(|wrap| self.receive_wrap(cx, partner, wrap)),
@@ -252,6 +310,7 @@ impl Replicator {
                 self.settle(cx, partner, chat, taken);
             }
             Frame::Locate(locate) => self.receive_locate(cx, partner, &locate),
+            Frame::Direct(companies) => self.receive_direct(partner, companies),
             Frame::Hello(_) | Frame::Unknown(_) => {}
         }
     }
@@ -269,11 +328,11 @@ impl Replicator {
         if refusal.is_pending()
             && let Some(link) = self.link_mut(partner)
         {
-            let last = link.asked_again_at.get(&chat);
-            if last.is_none_or(|last| cx.now.since(*last) >= ASK_AGAIN_MS) {
-                link.asked_again_at.insert(chat, cx.now);
-                link.owed.insert(chat, true);
-            }
+            let next = link
+                .asked_again_at
+                .get(&chat)
+                .map_or(cx.now, |last| last.plus_ms(ASK_AGAIN_MS));
+            link.ask_later.entry(chat).or_insert(next.max(cx.now));
         }
         refuse(cx, partner, Some(chat), refusal);
     }
@@ -320,250 +379,8 @@ impl Replicator {
             link.clock_difference_ms = Some((hello.time.0 as i64).saturating_sub(now));
             link.hello = Some(hello);
         }
-        self.tell_direct_changed(partner);
+        self.note_direct_changed();
         Ok(())
-    }
-
-    /// The chats that are compared with a partner at a reconnect.
-    pub(super) fn shared_digests(&self, partner: &CompanyId) -> Vec<(ChatId, [u8; 16])> {
-        let shared = self
-            .chats
-            .iter()
-            .filter(|(_, chat)| chat.owner().visible_to(partner) > 0);
-        shared
-            .map(|(id, chat)| (*id, self.digest_with(chat, partner)))
-            .collect()
-    }
-
-    /// Both ends must hash the same part: what the less entitled of the two may see.
-    fn digest_with(&self, chat: &super::Chat, partner: &CompanyId) -> [u8; 16] {
-        let owner = chat.owner();
-        let less = if owner.is_member(&self.company) {
-            partner
-        } else {
-            &self.company
-        };
-        chat.digest_for(less)
-    }
-
-    fn receive_digests(&mut self, partner: CompanyId, digests: Digests) {
-        let mut agreed = Vec::new();
-        let mut differing = Vec::new();
-        for (chat, digest) in &digests.entries {
-            match self.chats.get(chat) {
-                Some(held) if self.digest_with(held, &partner) == *digest => agreed.push(*chat),
-                _ => differing.push(*chat),
-            }
-        }
-        let in_sync: Vec<(ChatId, Theirs)> = agreed
-            .iter()
-            .map(|chat| (*chat, self.theirs_as_ours(*chat, &partner)))
-            .collect();
-        let shared: Vec<ChatId> = self
-            .shared_digests(&partner)
-            .into_iter()
-            .map(|(chat, _)| chat)
-            .collect();
-        let Some(link) = self.link_mut(partner) else {
-            return;
-        };
-        link.named
-            .extend(digests.entries.iter().map(|(chat, _)| *chat));
-        for (chat, theirs) in in_sync {
-            link.theirs.entry(chat).or_insert(theirs);
-        }
-        for chat in differing {
-            link.owed.insert(chat, true);
-        }
-        if digests.last {
-            let unnamed: Vec<ChatId> = shared
-                .into_iter()
-                .filter(|chat| !link.named.contains(chat))
-                .collect();
-            for chat in unnamed {
-                link.owed.insert(chat, true);
-            }
-            link.named.clear();
-        }
-    }
-
-    /// When digests agree, the partner holds exactly what this node holds.
-    fn theirs_as_ours(&self, chat_id: ChatId, partner: &CompanyId) -> Theirs {
-        let Some(chat) = self.chats.get(&chat_id) else {
-            return Theirs::default();
-        };
-        Theirs {
-            known: true,
-            owner_seq: chat.owner().visible_to(partner),
-            heads: chat
-                .heads()
-                .into_iter()
-                .map(|cut| (cut.stream, cut.heads))
-                .collect(),
-            statements: chat
-                .statements
-                .values()
-                .map(|held| (held.content.node, held.content.number))
-                .collect(),
-            reads: chat
-                .reads
-                .values()
-                .map(|held| (held.content.node, held.content.number))
-                .collect(),
-            ..Theirs::default()
-        }
-    }
-
-    /// What this node says that it holds. A company that does not take part is told nothing of the streams.
-    pub(super) fn frontier(
-        &self,
-        chat_id: ChatId,
-        partner: &CompanyId,
-        reply: bool,
-        processed: u64,
-    ) -> Frontier {
-        let mut body = FrontierBody {
-            processed,
-            reply,
-            ..FrontierBody::default()
-        };
-        if let Some(chat) = self.chats.get(&chat_id) {
-            let owner = chat.owner();
-            body.owner_at = owner.position(owner.visible_to(partner).min(owner.head().seq));
-            if owner.is_member(partner) && owner.is_member(&self.company) {
-                body.streams = chat.heads();
-                body.statements = chat
-                    .statements
-                    .values()
-                    .map(|s| (s.content.node, s.content.number))
-                    .collect();
-                body.reads = chat
-                    .reads
-                    .values()
-                    .map(|r| (r.content.node, r.content.number))
-                    .collect();
-                let linked = |company: &CompanyId| {
-                    self.partners.get(company).is_some_and(Partner::is_linked)
-                };
-                body.direct = owner.members().filter(linked).collect();
-            }
-            let held = |epoch: &u32| self.keys.contains_key(&(chat_id, *epoch));
-            body.missing_epochs = owner
-                .entitled(&self.company)
-                .into_iter()
-                .filter(|epoch| !held(epoch))
-                .collect();
-        }
-        Frontier {
-            chat: chat_id,
-            body,
-        }
-    }
-
-    fn receive_frontier(&mut self, cx: &mut Context<'_>, partner: CompanyId, frontier: Frontier) {
-        let Frontier {
-            chat: chat_id,
-            body,
-        } = frontier;
-        if let Some(chat) = self.chats.get(&chat_id)
-            && chat.owner().visible_to(&partner) == 0
-            && chat.owner().visible_to(&self.company) > 0
-        {
-            return refuse(cx, partner, Some(chat_id), Refusal::NotShared);
-        }
-        self.note_rollback(cx, chat_id, partner, &body);
-        self.note_confirmation(chat_id, partner, &body);
-        let Some(link) = self.link_mut(partner) else {
-            return;
-        };
-        link.acked_bytes = link.acked_bytes.max(body.processed.min(link.sent_bytes));
-        let theirs = link.theirs.entry(chat_id).or_default();
-        if body.reply || !theirs.known {
-            theirs.known = true;
-            theirs.heads = body
-                .streams
-                .into_iter()
-                .map(|cut| (cut.stream, cut.heads))
-                .collect();
-            theirs.owner_seq = body.owner_at.map_or(0, |position| position.seq);
-            theirs.acceptance_sent = false;
-        }
-        // Registers only grow, so that what was sent meanwhile is not forgotten.
-        body.statements.iter().for_each(|(node, number)| {
-            super::registers::raise(&mut theirs.statements, *node, *number)
-        });
-        body.reads
-            .iter()
-            .for_each(|(node, number)| super::registers::raise(&mut theirs.reads, *node, *number));
-        theirs.direct = body.direct.into_iter().collect();
-        theirs.missing_epochs = body.missing_epochs;
-        link.dirty.insert(chat_id);
-        if body.reply {
-            link.owed.entry(chat_id).or_insert(false);
-        }
-    }
-
-    /// A partner holds events of this very node that it does not hold itself: it was restored from an older copy.
-    fn note_rollback(
-        &mut self,
-        cx: &mut Context<'_>,
-        chat_id: ChatId,
-        partner: CompanyId,
-        body: &FrontierBody,
-    ) {
-        let (company, node) = (self.company, self.node_key);
-        let Some(chat) = self.chats.get_mut(&chat_id) else {
-            return;
-        };
-        let own = body
-            .streams
-            .iter()
-            .filter(|cut| cut.stream.company == company && cut.stream.node == node);
-        let lost = |cut: &&StreamCut| {
-            let closed = chat
-                .core
-                .streams
-                .get(&cut.stream)
-                .is_some_and(|state| state.closed.is_some());
-            !closed
-                && cut
-                    .heads
-                    .iter()
-                    .any(|head| *head != Head::START && cx.log.link(&chat_id, &head.hash).is_none())
-        };
-        let lost_streams: Vec<StreamId> = own.filter(lost).map(|cut| cut.stream).collect();
-        let was_removed = !chat.core.owner.is_member(&company);
-        if lost_streams.is_empty() || was_removed {
-            return;
-        }
-        if lost_streams
-            .iter()
-            .any(|stream| chat.core.own == Some(stream.incarnation))
-        {
-            chat.core.own = None;
-        }
-        cx.out.push(Output::Alarm(Alarm::Rollback {
-            chat: chat_id,
-            partner,
-        }));
-    }
-
-    fn note_confirmation(&mut self, chat_id: ChatId, partner: CompanyId, body: &FrontierBody) {
-        let company = self.company;
-        let Some(chat) = self.chats.get_mut(&chat_id) else {
-            return;
-        };
-        if chat.owner_unsure
-            && chat.owner().is_member(&partner)
-            && body
-                .owner_at
-                .is_none_or(|position| chat.owner().holds(&position))
-        {
-            chat.confirmed.insert(partner);
-            if super::owner::is_confirmed(chat, &company) {
-                chat.owner_unsure = false;
-            }
-        }
     }
 
     fn receive_identity(&mut self, cx: &mut Context<'_>, partner: CompanyId, frame: IdentityFrame) {
@@ -602,27 +419,33 @@ impl Replicator {
         if !allowed {
             return refuse(cx, partner, Some(chat_id), Refusal::NotShared);
         }
-        let before = self
-            .chats
-            .get(&chat_id)
-            .map_or(0, |chat| chat.owner().head().seq);
+        let head = |replicator: &Replicator| {
+            let chat = replicator.chats.get(&chat_id);
+            chat.map_or(0, |chat| chat.owner().head().seq)
+        };
+        let before = head(self);
         for record in &frame.records {
             let taken = self.apply_record(cx, Origin::Partner(partner), chat_id, record);
+            if let Err(Refusal::Record(RecordError::Fork(seq))) = &taken {
+                // The partner gets the other record in return: that is its proof.
+                let common = seq.saturating_sub(1);
+                self.note_theirs(partner, chat_id, |theirs| {
+                    theirs.owner_seq = theirs.owner_seq.min(common)
+                });
+                self.mark_dirty(chat_id);
+            }
             let stop = taken.is_err();
             self.settle(cx, partner, chat_id, taken);
             if stop {
-                break;
+                return;
             }
         }
-        let head = self
-            .chats
-            .get(&chat_id)
-            .map_or(0, |chat| chat.owner().head().seq);
+        let head = head(self);
         if let Some(link) = self.link_mut(partner) {
             let theirs = link.theirs.entry(chat_id).or_default();
             theirs.owner_seq = theirs.owner_seq.max(head);
             if head > before {
-                link.owed.entry(chat_id).or_insert(false);
+                link.owe(chat_id, Asking::Nothing);
             }
         }
     }
@@ -644,12 +467,11 @@ impl Replicator {
         cx: &mut Context<'_>,
         partner: CompanyId,
         frame: EnvelopesFrame,
-        bytes: usize,
     ) {
         let chat_id = frame.chat;
         if let Some(link) = self.link_mut(partner) {
-            link.processed_bytes = link.processed_bytes.saturating_add(bytes as u64);
-            link.owed.entry(chat_id).or_insert(false);
+            link.processed_bytes = link.processed_bytes.max(frame.sent_bytes);
+            link.owe(chat_id, Asking::Nothing);
         }
         let shared = self.chats.get(&chat_id).is_some_and(|chat| {
             chat.owner().is_member(&partner) && chat.owner().is_member(&self.company)
@@ -664,8 +486,9 @@ impl Replicator {
         for item in &frame.items {
             match self.ingest(cx, Origin::Partner(partner), chat_id, item) {
                 Ok(ingested) => {
-                    any |= ingested == Ingested::Held;
-                    self.note_their_envelope(cx, partner, chat_id, item);
+                    any |= ingested.new;
+                    // Who sends an envelope holds it.
+                    self.note_their_head(cx.log, partner, chat_id, ingested.stream, ingested.head);
                 }
                 Err(refusal) => self.settle(cx, partner, chat_id, Err(refusal)),
             }
@@ -675,51 +498,16 @@ impl Replicator {
         }
     }
 
-    /// Who sends an envelope holds it.
-    fn note_their_envelope(
-        &mut self,
-        cx: &Context<'_>,
-        partner: CompanyId,
-        chat_id: ChatId,
-        item: &crate::frame::EnvelopeItem,
-    ) {
-        let Ok(header) =
-            codec::decode::<EnvelopeHeader>(&item.envelope.header.0, limits::HEADER_BYTES)
-        else {
-            return;
-        };
-        let head = Head {
-            seq: header.last_seq(),
-            hash: item.envelope.hash(),
-        };
-        let parent = Head {
-            seq: header.first_seq.saturating_sub(1),
-            hash: header.prev,
-        };
-        let log = cx.log;
-        self.note_theirs(partner, chat_id, |theirs| {
-            let heads = theirs.heads.entry(header.stream).or_default();
-            if heads
-                .iter()
-                .any(|held| held.seq >= head.seq && is_ancestor(log, &chat_id, head, *held))
-            {
-                return;
-            }
-            heads.retain(|held| *held != parent);
-            heads.push(head);
-        });
-    }
-
     fn receive_wrap(&mut self, cx: &mut Context<'_>, partner: CompanyId, wrap: &Wrap) {
         let chat_id = wrap.chat;
         let taken = self.take_wrap(cx, partner, wrap);
         let learned = taken.is_ok();
         self.settle(cx, partner, chat_id, taken);
         if learned {
-            self.deliver_waiting(cx, chat_id);
+            self.deliver_waiting(cx, Origin::Partner(partner), chat_id);
             self.mark_dirty(chat_id);
             if let Some(link) = self.link_mut(partner) {
-                link.owed.entry(chat_id).or_insert(false);
+                link.owe(chat_id, Asking::Nothing);
             }
         }
     }
@@ -752,38 +540,14 @@ impl Replicator {
         self.learn_key(cx, wrap.chat, wrap.epoch, key);
         Ok(())
     }
-
-    /// The partner does not know this node's head: it sends samples of its chain; the newest known one is common.
-    fn receive_locate(&mut self, cx: &Context<'_>, partner: CompanyId, locate: &Locate) {
-        let chat_id = locate.chat;
-        let member = self
-            .chats
-            .get(&chat_id)
-            .is_some_and(|chat| chat.owner().is_member(&partner));
-        if !member {
-            return;
-        }
-        for cut in &locate.streams {
-            let known =
-                |head: &&Head| **head == Head::START || cx.log.link(&chat_id, &head.hash).is_some();
-            let common = cut
-                .heads
-                .iter()
-                .filter(known)
-                .max()
-                .copied()
-                .unwrap_or(Head::START);
-            self.note_theirs(partner, chat_id, |theirs| {
-                theirs.heads.insert(cut.stream, vec![common]);
-            });
-        }
-        if let Some(link) = self.link_mut(partner) {
-            link.dirty.insert(chat_id);
-        }
-    }
 }
 
-fn refuse(cx: &mut Context<'_>, partner: CompanyId, chat: Option<ChatId>, refusal: Refusal) {
+pub(super) fn refuse(
+    cx: &mut Context<'_>,
+    partner: CompanyId,
+    chat: Option<ChatId>,
+    refusal: Refusal,
+) {
     cx.out.push(Output::Refused {
         partner,
         chat,

@@ -5,12 +5,13 @@ use super::{Alarm, Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
 use crate::codec::Blob;
 use crate::fields::Fields;
-use crate::ids::{ChatId, CompanyId, Handle, Hash, Position};
+use crate::ids::{ChatId, CompanyId, Handle, Hash, Position, StreamId};
 use crate::owner_log::{
     Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, OwnerLog,
     RecordError, RecordHeader, Remove, SignedRecord, StreamCut, VERSION,
 };
 use crate::seal::EpochKey;
+use crate::stream::Tip;
 use crate::suite::Random;
 
 /// The rules version of new chats.
@@ -166,6 +167,7 @@ impl Replicator {
         chat_id: ChatId,
         decide: impl FnOnce(&mut Self, &mut Context<'_>, ChatId) -> Result<Body, OwnerActError>,
     ) -> Result<(), OwnerActError> {
+        self.store_footings_due(cx);
         self.check_may_act(chat_id)?;
         let body = decide(self, cx, chat_id)?;
         let owner = self
@@ -187,7 +189,7 @@ impl Replicator {
         if chat.owner().is_frozen() {
             return Err(OwnerActError::Record(RecordError::Frozen));
         }
-        if chat.owner_unsure && !is_confirmed(chat, &self.company) {
+        if !chat.core.owner_sure && !is_confirmed(chat, &self.company) {
             Err(OwnerActError::Unsure)
         } else {
             Ok(())
@@ -279,7 +281,8 @@ impl Replicator {
                 if log.chat() != chat_id {
                     return Err(Refusal::Record(RecordError::WrongPrev));
                 }
-                self.chats.insert(chat_id, Chat::new(log));
+                let continuity = self.continuity || origin != Origin::Replay;
+                self.chats.insert(chat_id, Chat::new(log, continuity));
                 Ok(true)
             }
         };
@@ -313,23 +316,29 @@ impl Replicator {
 
     fn after_record(&mut self, cx: &mut Context<'_>, origin: Origin, chat_id: ChatId, body: &Body) {
         match body {
-            Body::Invite(invite) if invite.company == self.company && origin != Origin::Replay => {
-                self.accept_invitation(cx, chat_id);
-            }
             Body::Add(add) if add.acceptance.company == self.company => {
                 if let Some(chat) = self.chats.get_mut(&chat_id) {
                     chat.core.accepted = None;
                 }
+                self.begin_history(cx, chat_id);
+                self.deliver_waiting(cx, origin, chat_id);
             }
-            Body::Remove(remove) => self.apply_cut(cx, chat_id, remove.company),
+            Body::Remove(remove) => {
+                self.apply_cut(cx, chat_id, remove.company);
+                // What waited for a key that this company will never get waits no longer.
+                self.deliver_waiting(cx, origin, chat_id);
+            }
             _ => {}
+        }
+        if matches!(body, Body::Add(_) | Body::Remove(_)) {
+            self.note_direct_changed();
         }
         self.mark_dirty(chat_id);
         cx.out.push(Output::ChatChanged { chat: chat_id });
     }
 
     /// Approved partners' invitations are accepted at once; agreements will say otherwise one day.
-    fn accept_invitation(&mut self, cx: &mut Context<'_>, chat_id: ChatId) {
+    pub(super) fn accept_invitation(&mut self, cx: &Context<'_>, chat_id: ChatId) {
         let identity_at = self.roster.head(&self.company);
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;
@@ -337,7 +346,15 @@ impl Replicator {
         let Some(open) = chat.core.owner.invitation(&self.company) else {
             return;
         };
-        if open.expires < cx.now || !self.partners.contains_key(&chat.core.owner.owner()) {
+        let answered = chat
+            .core
+            .accepted
+            .as_ref()
+            .is_some_and(|accepted| accepted.invitation == open.at);
+        if answered
+            || open.expires < cx.now
+            || !self.partners.contains_key(&chat.core.owner.owner())
+        {
             return;
         }
         let acceptance = Acceptance::sign(
@@ -349,7 +366,6 @@ impl Replicator {
             self.bundle.clone(),
         );
         chat.core.accepted = Some(acceptance);
-        self.mark_dirty(chat_id);
     }
 
     /// The owner takes an acceptance: the company is added.
@@ -403,16 +419,18 @@ impl Replicator {
         }
     }
 
-    fn base_for_newcomer(&self, chat_id: ChatId) -> Vec<(crate::ids::StreamId, crate::ids::Head)> {
-        let heads = self
-            .chats
-            .get(&chat_id)
-            .map(Chat::heads)
-            .unwrap_or_default();
-        heads
-            .into_iter()
-            .flat_map(|cut| cut.heads.into_iter().map(move |head| (cut.stream, head)))
-            .collect()
+    fn base_for_newcomer(&self, chat_id: ChatId) -> Vec<(StreamId, Tip)> {
+        let Some(chat) = self.chats.get(&chat_id) else {
+            return Vec::new();
+        };
+        let mut base: Vec<(StreamId, Tip)> = chat
+            .core
+            .streams
+            .iter()
+            .flat_map(|(stream, state)| state.tips.iter().map(move |tip| (*stream, *tip)))
+            .collect();
+        base.sort_unstable_by_key(|(stream, tip)| (*stream, tip.head));
+        base
     }
 
     pub(super) fn learn_key(

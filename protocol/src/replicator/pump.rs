@@ -3,24 +3,24 @@
 //! Live delivery, catch-up, relaying and recovery are one path. Nothing is queued: a dirty chat is looked at again until
 //! nothing is lacking or the window of unacknowledged bytes is full.
 
+use std::collections::BTreeSet;
+
 use super::chat::Chat;
-use super::link::{DIGESTS_A_FRAME, Theirs};
-use super::{Context, ReadLog, Replicator, Send};
+use super::frontier::Asking;
+use super::lacking::{Lacking, Sending, begins_at, heads_of, lacking, relay_wait, samples};
+use super::link::{DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight};
+use super::{Context, Replicator, Send};
 use crate::clock::Time;
-use crate::codec;
-use crate::envelope::EnvelopeHeader;
-use crate::frame::{
-    Digests, EnvelopeItem, EnvelopesFrame, Frame, IdentityFrame, Locate, OwnerFrame,
-};
-use crate::ids::{ChatId, CompanyId, Head, StreamId};
+use crate::frame::{Digests, Frame, IdentityFrame, Locate, OwnerFrame};
+use crate::ids::{ChatId, CompanyId};
 use crate::limits;
 use crate::owner_log::StreamCut;
 use crate::wrap;
 
 /// Items are gathered into frames up to about this size.
-const BATCH_BYTES: usize = limits::FRAME_BYTES / 2;
-/// A link on which nothing has moved for this long compares digests again.
-const IDLE_COMPARE_MS: u64 = 10_000;
+pub(super) const BATCH_BYTES: usize = limits::FRAME_BYTES / 2;
+/// The longest pause between two comparisons on a link on which nothing moves.
+const IDLE_COMPARE_MOST_MS: u64 = 600_000;
 
 impl Replicator {
     /// To be called after everything in the outputs so far is durable. Returns the frames to send.
@@ -49,8 +49,8 @@ impl Replicator {
             .partners
             .values()
             .filter_map(|partner| partner.link.as_ref());
-        let relays = links.flat_map(|link| link.relay_later.values().copied());
-        relays.chain(self.next_publication()).min()
+        let waits = links.flat_map(|link| link.relay_later.values().chain(link.ask_later.values()));
+        waits.copied().chain(self.next_publication()).min()
     }
 
     /// Looks for links on which something may have been lost without the link ending.
@@ -59,12 +59,16 @@ impl Replicator {
             let Some(link) = partner.link.as_mut() else {
                 continue;
             };
-            if cx.now.since(link.progress_at) >= IDLE_COMPARE_MS {
+            let idle = cx.now.since(link.progress_at) >= link.compare_after_ms;
+            let stuck =
+                !link.in_flight.is_empty() && cx.now.since(link.acked_at) >= IDLE_COMPARE_MS;
+            if idle || stuck {
                 link.progress_at = cx.now;
+                let next = link.compare_after_ms.saturating_mul(2);
+                link.compare_after_ms = next.min(IDLE_COMPARE_MOST_MS);
                 link.digests_sent = false;
                 link.located.clear();
-                // Whatever is not acknowledged by now was lost: the frontiers that follow say what.
-                link.acked_bytes = link.sent_bytes;
+                link.give_up_unacknowledged(cx.now);
                 if link.hello.is_none() {
                     link.hello_sent = false;
                 }
@@ -90,11 +94,23 @@ impl Replicator {
             link.relay_later.remove(&chat);
             link.dirty.insert(chat);
         }
+        let asks: Vec<ChatId> = link
+            .ask_later
+            .iter()
+            .filter(|(_, at)| **at <= cx.now)
+            .map(|(chat, _)| *chat)
+            .collect();
+        for chat in asks {
+            link.ask_later.remove(&chat);
+            link.asked_again_at.insert(chat, cx.now);
+            link.owe(chat, Asking::Reply);
+        }
         let owed = std::mem::take(&mut link.owed);
         let processed = link.processed_bytes;
-        for (chat, reply) in &owed {
+        frames.extend(self.direct_frame(partner));
+        for (chat, asking) in &owed {
             frames.push(Frame::Frontier(
-                self.frontier(*chat, &partner, *reply, processed),
+                self.frontier(*chat, &partner, *asking, processed),
             ));
         }
         let dirty: Vec<ChatId> = self
@@ -111,31 +127,55 @@ impl Replicator {
     }
 
     fn pump_greeting(&mut self, cx: &Context<'_>, partner: CompanyId) -> Vec<Frame> {
-        let hello = self.hello(cx.now);
-        let own: Vec<_> = self
-            .roster
-            .log(&self.company)
-            .map(|log| log.records().cloned().collect())
-            .unwrap_or_default();
-        let company = self.company;
-        let Some(link) = self.link_mut(partner) else {
+        let link = self
+            .partners
+            .get_mut(&partner)
+            .and_then(|partner| partner.link.as_mut());
+        let Some(link) = link else {
             return Vec::new();
         };
+        let says_hello = !std::mem::replace(&mut link.hello_sent, true);
+        let compares = link.hello.is_some() && !std::mem::replace(&mut link.digests_sent, true);
         let mut frames = Vec::new();
-        if !link.hello_sent {
-            link.hello_sent = true;
-            link.told.insert(company, own.len() as u64);
-            frames.push(Frame::Hello(hello));
-            frames.push(Frame::Identity(IdentityFrame {
-                company,
-                records: own,
-            }));
+        if says_hello {
+            let company = self.company;
+            let own = self.roster.log(&company);
+            let records: Vec<_> = own
+                .map(|log| log.records().cloned().collect())
+                .unwrap_or_default();
+            link.told.insert(company, records.len() as u64);
+            frames.push(Frame::Hello(self.hello(cx.now)));
+            frames.push(Frame::Identity(IdentityFrame { company, records }));
         }
-        if link.hello.is_some() && !link.digests_sent {
-            link.digests_sent = true;
+        if compares {
             frames.extend(self.digest_frames(&partner));
         }
         frames
+    }
+
+    /// The companies that this node is linked with, of those that share a chat with the partner; when it changed.
+    fn direct_frame(&mut self, partner: CompanyId) -> Option<Frame> {
+        let due = self.link_mut(partner)?;
+        if !std::mem::replace(&mut due.direct_due, false) {
+            return None;
+        }
+        let linked: BTreeSet<CompanyId> = self
+            .partners
+            .iter()
+            .filter(|(company, held)| **company != partner && held.is_linked())
+            .map(|(company, _)| *company)
+            .collect();
+        let shares = |company: &&CompanyId| {
+            let mut owners = self.chats.values().map(Chat::owner);
+            owners.any(|owner| owner.is_member(&partner) && owner.is_member(company))
+        };
+        let direct: BTreeSet<CompanyId> = linked.iter().filter(shares).copied().collect();
+        let link = self.link_mut(partner)?;
+        if link.direct_told == direct {
+            return None;
+        }
+        link.direct_told = direct.clone();
+        Some(Frame::Direct(direct.into_iter().collect()))
     }
 
     fn digest_frames(&self, partner: &CompanyId) -> Vec<Frame> {
@@ -171,20 +211,21 @@ impl Replicator {
         let visible = chat.owner().visible_to(&partner);
         let both_members =
             chat.owner().is_member(&partner) && chat.owner().is_member(&self.company);
-        let frontier = self.frontier(chat_id, &partner, true, self.processed(partner));
         let Some(link) = self.link_mut(partner) else {
             return true;
         };
         let theirs = link.theirs.entry(chat_id).or_default();
         if !theirs.known {
-            if !theirs.asked {
-                theirs.asked = true;
+            if !std::mem::replace(&mut theirs.asked, true) {
+                let processed = self.processed(partner);
+                let frontier = self.frontier(chat_id, &partner, Asking::Reply, processed);
                 frames.push(Frame::Frontier(frontier));
             }
             return true;
         }
         self.pump_identities(partner, chat_id, frames);
         self.pump_owner(cx, partner, chat_id, visible, frames);
+        self.accept_invitation(cx, chat_id);
         self.pump_acceptance(partner, chat_id, frames);
         if !both_members {
             return true;
@@ -235,10 +276,12 @@ impl Replicator {
         visible: u64,
         frames: &mut Vec<Frame>,
     ) {
-        let Some(link) = self.link_mut(partner) else {
-            return;
-        };
-        let Some(theirs) = link.theirs.get_mut(&chat_id) else {
+        let link = self
+            .partners
+            .get_mut(&partner)
+            .and_then(|partner| partner.link.as_mut());
+        let theirs = link.and_then(|link| link.theirs.get_mut(&chat_id));
+        let (Some(chat), Some(theirs)) = (self.chats.get(&chat_id), theirs) else {
             return;
         };
         while theirs.owner_seq < visible {
@@ -249,7 +292,12 @@ impl Replicator {
             if records.is_empty() {
                 return;
             }
-            theirs.owner_seq = theirs.owner_seq.saturating_add(records.len() as u64);
+            // Keys follow the records that introduce them, so that nobody is without when this node goes away.
+            let since = theirs.owner_seq;
+            theirs.owner_seq = since.saturating_add(records.len() as u64);
+            theirs
+                .missing_epochs
+                .extend(chat.owner().epochs_after(since));
             frames.push(Frame::Owner(OwnerFrame {
                 chat: chat_id,
                 records,
@@ -266,8 +314,7 @@ impl Replicator {
             return;
         };
         self.note_theirs(partner, chat_id, |theirs| {
-            if !theirs.acceptance_sent {
-                theirs.acceptance_sent = true;
+            if theirs.accepted.replace(acceptance.invitation) != Some(acceptance.invitation) {
                 frames.push(Frame::Accept(acceptance));
             }
         });
@@ -312,7 +359,9 @@ impl Replicator {
                     key,
                     &prekey,
                 )),
-                None => theirs.missing_epochs.push(epoch),
+                None => {
+                    theirs.missing_epochs.insert(epoch);
+                }
             }
         }
         if !wraps.is_empty() {
@@ -328,29 +377,24 @@ impl Replicator {
         frames: &mut Vec<Frame>,
     ) -> bool {
         let own_company = self.company;
-        let Some(chat) = self.chats.get(&chat_id) else {
-            return true;
-        };
-        let Some(link) = self
+        let link = self
             .partners
             .get_mut(&partner)
-            .and_then(|partner| partner.link.as_mut())
-        else {
+            .and_then(|partner| partner.link.as_mut());
+        let (Some(chat), Some(link)) = (self.chats.get(&chat_id), link) else {
             return true;
         };
         let mut locate = Vec::new();
+        let mut finished = true;
         for (stream, state) in &chat.core.streams {
             let Some(theirs) = link.theirs.get_mut(&chat_id) else {
-                return true;
+                break;
             };
-            let wait = relay_wait(chat, theirs, stream, own_company, cx.now);
-            for tip in state.tips.iter().map(|tip| tip.head) {
-                let lacking = lacking(cx.log, &chat_id, theirs, stream, tip);
-                if let (Some(at), Lacking::After(_)) = (wait, &lacking) {
-                    link.relay_later.entry(chat_id).or_insert(at);
-                    continue;
-                }
-                match lacking {
+            let wait = relay_wait(chat, &link.direct, stream, own_company, cx.now);
+            let begins = begins_at(chat, &own_company, stream);
+            for tip in state.heads() {
+                let heads = heads_of(theirs, chat, &partner, stream);
+                match lacking(cx.log, &chat_id, &heads, tip, begins) {
                     Lacking::Nothing => {}
                     Lacking::Unknown(head) => {
                         if link.located.insert((chat_id, *stream, head)) {
@@ -360,15 +404,32 @@ impl Replicator {
                             });
                         }
                     }
+                    Lacking::After(_) if wait.is_some() => {
+                        link.relay_later
+                            .entry(chat_id)
+                            .or_insert(wait.unwrap_or(cx.now));
+                    }
                     Lacking::After(from) => {
-                        let used = link.sent_bytes.saturating_sub(link.acked_bytes);
-                        let budget = (limits::WINDOW_BYTES as u64).saturating_sub(used);
-                        let sent =
-                            send_path(cx.log, chat_id, stream, theirs, from, tip, budget, frames);
-                        link.sent_bytes = link.sent_bytes.saturating_add(sent.bytes);
-                        if !sent.finished {
-                            return false;
+                        let mut sending = Sending {
+                            chat: chat_id,
+                            stream: *stream,
+                            sent_bytes: link.sent_bytes,
+                            budget: link.acked_bytes.saturating_add(limits::WINDOW_BYTES as u64),
+                            heads,
+                        };
+                        finished &= sending.send_path(cx.log, from, tip, frames);
+                        if link.in_flight.is_empty() {
+                            link.acked_at = cx.now;
                         }
+                        link.sent_bytes = sending.sent_bytes;
+                        link.in_flight.push_back(InFlight {
+                            sent_bytes: sending.sent_bytes,
+                            chat: chat_id,
+                            stream: *stream,
+                            heads: sending.heads.clone(),
+                        });
+                        link.compare_after_ms = IDLE_COMPARE_MS;
+                        theirs.heads.insert(*stream, sending.heads);
                     }
                 }
             }
@@ -379,7 +440,7 @@ impl Replicator {
                 streams: locate,
             }));
         }
-        true
+        finished
     }
 
     fn pump_registers(&mut self, partner: CompanyId, chat_id: ChatId, frames: &mut Vec<Frame>) {
@@ -397,7 +458,7 @@ impl Replicator {
             return;
         };
         let mut statements = Vec::new();
-        for statement in chat.statements.values() {
+        for statement in chat.statements() {
             let held = theirs.statements.entry(statement.content.node).or_insert(0);
             if *held < statement.content.number {
                 *held = statement.content.number;
@@ -405,7 +466,7 @@ impl Replicator {
             }
         }
         let mut reads = Vec::new();
-        for register in chat.reads.values() {
+        for register in chat.reads() {
             let held = theirs.reads.entry(register.content.node).or_insert(0);
             if *held < register.content.number {
                 *held = register.content.number;
@@ -419,172 +480,4 @@ impl Replicator {
             frames.push(Frame::Reads(reads));
         }
     }
-}
-
-/// What a partner lacks of a branch.
-enum Lacking {
-    Nothing,
-    /// Everything after this head.
-    After(Head),
-    /// The partner holds a head that this node does not know: where the branches part must be found first.
-    Unknown(Head),
-}
-
-fn lacking(
-    log: &dyn ReadLog,
-    chat: &ChatId,
-    theirs: &Theirs,
-    stream: &StreamId,
-    tip: Head,
-) -> Lacking {
-    let heads = theirs.heads.get(stream).map_or(&[][..], |heads| heads);
-    if heads.contains(&tip) {
-        return Lacking::Nothing;
-    }
-    let known = |head: &Head| *head == Head::START || log.link(chat, &head.hash).is_some();
-    if let Some(unknown) = heads.iter().find(|head| !known(head)) {
-        // Further on than this node: either it continues this branch, or the partner will send its own samples.
-        return if unknown.seq > tip.seq {
-            Lacking::Nothing
-        } else {
-            Lacking::Unknown(*unknown)
-        };
-    }
-    let before = heads
-        .iter()
-        .filter(|head| head.seq <= tip.seq)
-        .max()
-        .copied()
-        .unwrap_or(Head::START);
-    let beyond = heads.iter().filter(|head| head.seq > tip.seq);
-    if beyond
-        .into_iter()
-        .any(|head| super::chat::is_ancestor(log, chat, tip, *head))
-    {
-        return Lacking::Nothing;
-    }
-    Lacking::After(before)
-}
-
-/// Until when to wait before relaying a stream whose author has its own link to the partner.
-fn relay_wait(
-    chat: &Chat,
-    theirs: &Theirs,
-    stream: &StreamId,
-    own: CompanyId,
-    now: Time,
-) -> Option<Time> {
-    if stream.company == own || !theirs.direct.contains(&stream.company) {
-        return None;
-    }
-    let until = chat.arrived.get(stream)?.plus_ms(limits::RELAY_DELAY_MS);
-    (until > now).then_some(until)
-}
-
-struct Sent {
-    bytes: u64,
-    finished: bool,
-}
-
-#[allow(clippy::too_many_arguments)]
-fn send_path(
-    log: &dyn ReadLog,
-    chat: ChatId,
-    stream: &StreamId,
-    theirs: &mut Theirs,
-    mut from: Head,
-    tip: Head,
-    budget: u64,
-    frames: &mut Vec<Frame>,
-) -> Sent {
-    let mut bytes = 0u64;
-    while from != tip {
-        if bytes >= budget {
-            return Sent {
-                bytes,
-                finished: false,
-            };
-        }
-        let items = log.path(&chat, stream, from, tip, BATCH_BYTES);
-        let Some(last) = items.last().and_then(head_of) else {
-            return Sent {
-                bytes,
-                finished: true,
-            };
-        };
-        let heads = theirs.heads.entry(*stream).or_default();
-        heads.retain(|head| *head != from);
-        heads.push(last);
-        from = last;
-        for items in frames_of(items) {
-            let frame = Frame::Envelopes(EnvelopesFrame { chat, items });
-            bytes = bytes.saturating_add(frame_bytes(&frame));
-            frames.push(frame);
-        }
-    }
-    Sent {
-        bytes,
-        finished: true,
-    }
-}
-
-fn frame_bytes(frame: &Frame) -> u64 {
-    match frame {
-        // The number, the chat and the count; then the items exactly as they are encoded.
-        Frame::Envelopes(envelopes) => 2 + codec::encode(envelopes).len() as u64,
-        _ => 0,
-    }
-}
-
-/// Splits items so that no frame is too long, whatever the sizes.
-fn frames_of(items: Vec<EnvelopeItem>) -> Vec<Vec<EnvelopeItem>> {
-    let mut frames: Vec<Vec<EnvelopeItem>> = Vec::new();
-    let mut bytes = usize::MAX;
-    for item in items {
-        let size = item.wire_bytes();
-        if bytes.saturating_add(size) > BATCH_BYTES {
-            frames.push(Vec::new());
-            bytes = 0;
-        }
-        bytes = bytes.saturating_add(size);
-        if let Some(frame) = frames.last_mut() {
-            frame.push(item);
-        }
-    }
-    frames
-}
-
-fn head_of(item: &EnvelopeItem) -> Option<Head> {
-    let header: EnvelopeHeader =
-        codec::decode(&item.envelope.header.0, limits::HEADER_BYTES).ok()?;
-    Some(Head {
-        seq: header.last_seq(),
-        hash: item.envelope.hash(),
-    })
-}
-
-/// Heads at exponentially growing distances before `tip`, ending with the start.
-fn samples(log: &dyn ReadLog, chat: &ChatId, tip: Head) -> Vec<Head> {
-    const SAMPLES: usize = 64;
-    let mut heads = vec![tip];
-    let mut at = tip;
-    let mut step = 1u32;
-    while at != Head::START && heads.len() < SAMPLES {
-        for _ in 0..step {
-            let Some(link) = log.link(chat, &at.hash) else {
-                break;
-            };
-            at = link.parent;
-            if at == Head::START {
-                break;
-            }
-        }
-        step = step.saturating_mul(2);
-        if heads.last() == Some(&at) {
-            break;
-        }
-        heads.push(at);
-    }
-    heads.sort_unstable();
-    heads
 }

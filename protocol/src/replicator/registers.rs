@@ -159,6 +159,9 @@ impl Replicator {
         let chat_id = content.chat;
         self.check_register(partner, chat_id, content.company, &content.node)?;
         let number = content.number;
+        if content.company == partner {
+            self.note_stated_heads(cx, partner, &statement);
+        }
         self.note_theirs(partner, chat_id, |theirs| {
             raise(&mut theirs.statements, statement.content.node, number)
         });
@@ -178,6 +181,10 @@ impl Replicator {
             self.keep_register(Register::Statement(statement.clone()));
             cx.out
                 .push(Output::StoreRegister(Register::Statement(statement)));
+            if let Some(chat) = self.chats.get_mut(&chat_id) {
+                chat.statement_due = true;
+            }
+            self.mark_dirty(chat_id);
             return Ok(());
         }
         self.check_own_heads(cx, chat_id, &content.heads)?;
@@ -191,6 +198,39 @@ impl Replicator {
             statement: Box::new(statement),
         });
         Ok(())
+    }
+
+    /// What the partner itself states to have delivered it holds: nobody needs to relay it any more. What it stated
+    /// before this link began may be from before a restore and says nothing.
+    fn note_stated_heads(&mut self, cx: &Context<'_>, partner: CompanyId, statement: &Statement) {
+        let content = &statement.content;
+        let known = self
+            .partners
+            .get(&partner)
+            .and_then(|partner| partner.link.as_ref())
+            .and_then(|link| link.theirs.get(&content.chat))
+            .and_then(|theirs| theirs.statements.get(&content.node).copied());
+        if known.is_none_or(|known| known >= content.number) {
+            return;
+        }
+        for cut in &content.heads {
+            for head in &cut.heads {
+                if cx.log.link(&content.chat, &head.hash).is_some() {
+                    self.note_their_head(cx.log, partner, content.chat, cut.stream, *head);
+                }
+            }
+        }
+    }
+
+    /// After a restart the last statement may have been lost, or never made: what was delivered is stated again.
+    pub(super) fn note_statements_due(&mut self) {
+        let (company, node) = (self.company, self.node_key);
+        for chat in self.chats.values_mut() {
+            let foreign = |cut: &&StreamCut| cut.stream.company != company;
+            let stated = chat.statements.get(&node).map(|held| &held.content.heads);
+            let stated = stated.into_iter().flatten().filter(foreign);
+            chat.statement_due |= !stated.eq(chat.delivered().iter().filter(foreign));
+        }
     }
 
     /// Nobody can have delivered what this node never wrote. (What it wrote and lost comes back before the statement.)
@@ -295,6 +335,19 @@ impl Replicator {
         }
     }
 
+    /// The own register as it was stored last says what the people here have read.
+    pub(super) fn restore_own_reads(&mut self, register: &ReadRegister) {
+        let content = &register.content;
+        if content.node != self.node_key {
+            return;
+        }
+        let entries = self.open_reads(register).unwrap_or_default();
+        if let Some(chat) = self.chats.get_mut(&content.chat) {
+            let entries = entries.into_iter().map(|entry| (entry.handle, entry));
+            chat.own_reads.extend(entries);
+        }
+    }
+
     pub(super) fn keep_register(&mut self, register: Register) {
         match register {
             Register::Statement(statement) => {
@@ -303,13 +356,7 @@ impl Replicator {
                 }
             }
             Register::Read(register) => {
-                let own = (register.content.node == self.node_key)
-                    .then(|| self.open_reads(&register))
-                    .flatten();
                 if let Some(chat) = self.chats.get_mut(&register.content.chat) {
-                    for entry in own.into_iter().flatten() {
-                        chat.own_reads.entry(entry.handle).or_insert(entry);
-                    }
                     chat.reads.insert(register.content.node, register);
                 }
             }

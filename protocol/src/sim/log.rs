@@ -125,6 +125,13 @@ impl MemoryLog {
             .flat_map(|chat| chat.envelopes.iter())
     }
 
+    /// The bytes that all envelopes of a chat take in frames.
+    pub fn wire_bytes(&self, chat: &ChatId) -> usize {
+        self.envelopes(chat)
+            .map(|(_, stored)| stored.item.wire_bytes())
+            .sum()
+    }
+
     fn parent(&self, chat: &ChatId, head: Head) -> Option<Head> {
         self.stored(chat, &head.hash)
             .map(|stored| stored.link.parent)

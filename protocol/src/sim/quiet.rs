@@ -328,4 +328,110 @@ mod tests {
         let entries = author.open_reads(register).expect("the key is here");
         assert_eq!(entries[0].heads, heads);
     }
+
+    #[test]
+    fn a_newcomer_reads_from_its_joining_and_a_removed_company_nothing_more() {
+        let mut world = Quiet::new(Suite::KeyedHash, 3, 4);
+        let [acme, boris, chen] = [0, 1, 2];
+        for (a, b) in [(acme, boris), (acme, chen), (boris, chen)] {
+            world.up(a, b);
+        }
+        let chat = world.create(acme, History::FROM_JOINING, &[boris]);
+        world.settle();
+        world.say(acme, chat, message("before"));
+        world.say(boris, chat, message("before too"));
+        world.settle();
+        world.invite(acme, chat, chen);
+        world.settle();
+        world.say(acme, chat, message("after"));
+        world.say(boris, chat, message("after too"));
+        world.settle();
+        let same_heads = |world: &Quiet, one: usize, other: usize| {
+            let heads = |node: usize| world.nodes[node].replicator.chat(&chat).map(|c| c.heads());
+            assert_eq!(heads(one), heads(other));
+        };
+        same_heads(&world, acme, chen);
+        assert_eq!(texts(&world, chen, &chat).len(), 2);
+
+        let gone = world.nodes[boris].id();
+        world
+            .act(acme, |replicator, cx| replicator.remove(cx, chat, gone))
+            .expect("the owner may remove");
+        world.settle();
+        world.say(acme, chat, message("secret"));
+        world.settle();
+        same_heads(&world, acme, chen);
+        assert_eq!(texts(&world, chen, &chat).len(), 3);
+        assert_eq!(texts(&world, boris, &chat).len(), 4);
+        let draft = [Draft {
+            actor: person(boris),
+            event: message("still here?"),
+        }];
+        let late = world.act(boris, |replicator, cx| replicator.append(cx, chat, &draft));
+        assert_eq!(late, Err(crate::replicator::AppendError::NotMember));
+
+        world.invite(acme, chat, boris);
+        world.settle();
+        world.say(boris, chat, message("back"));
+        world.say(chen, chat, message("welcome"));
+        world.settle();
+        same_heads(&world, acme, boris);
+        same_heads(&world, acme, chen);
+        assert_eq!(texts(&world, boris, &chat).len(), 6);
+        assert_eq!(texts(&world, acme, &chat).len(), 7);
+    }
+
+    #[test]
+    fn a_restored_copy_gets_its_own_messages_back_and_forks_nothing() {
+        let mut world = Quiet::new(Suite::KeyedHash, 3, 5);
+        world.up(0, 1);
+        world.up(0, 2);
+        let chat = world.create(0, History::FULL, &[1, 2]);
+        world.settle();
+        world.say(1, chat, message("kept"));
+        world.settle();
+        let copy = world.nodes[1].journal.len();
+        world.say(1, chat, message("lost and found"));
+        world.settle();
+        world.down(0, 1);
+        let now = world.now;
+        let refused = world.nodes[1].restart(now, false, copy);
+        assert!(refused.is_empty(), "{refused:?}");
+        world.say(1, chat, message("written before anybody was asked"));
+        world.up(0, 1);
+        world.settle();
+        world.assert_agreed(&chat, &[0, 1, 2]);
+        assert_eq!(texts(&world, 1, &chat).len(), 3);
+        let forks = world
+            .outputs
+            .iter()
+            .filter(|(_, output)| {
+                matches!(output, Output::Alarm(crate::replicator::Alarm::Fork { .. }))
+            })
+            .count();
+        assert_eq!(forks, 0);
+    }
+
+    #[test]
+    fn catching_up_costs_little_more_than_what_was_missed() {
+        let mut world = Quiet::new(Suite::KeyedHash, 2, 6);
+        world.up(0, 1);
+        let chat = world.create(0, History::FULL, &[1]);
+        world.settle();
+        world.down(0, 1);
+        let before: usize = world.nodes[0].log.wire_bytes(&chat);
+        for index in 0..200 {
+            world.say(0, chat, message(&format!("missed number {index}")));
+        }
+        let missing = world.nodes[0].log.wire_bytes(&chat) - before;
+        world.bytes.clear();
+        world.up(0, 1);
+        world.settle();
+        world.assert_agreed(&chat, &[0, 1]);
+        let bytes: u64 = world.bytes.values().sum();
+        assert!(
+            bytes * 10 < missing as u64 * 13,
+            "{bytes} bytes for {missing} missing"
+        );
+    }
 }

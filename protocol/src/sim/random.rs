@@ -11,7 +11,7 @@ impl Seeded {
         Seeded(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -24,7 +24,7 @@ impl Seeded {
         if bound == 0 {
             0
         } else {
-            (self.next() % bound as u64) as usize
+            (self.word() % bound as u64) as usize
         }
     }
 
@@ -39,14 +39,14 @@ impl Seeded {
 
     /// A generator of its own, so that what one node draws does not change what another draws.
     pub fn split(&mut self) -> Seeded {
-        Seeded(self.next())
+        Seeded(self.word())
     }
 }
 
 impl Random for Seeded {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
+            let word = self.word().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
     }

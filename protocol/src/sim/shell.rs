@@ -202,7 +202,7 @@ impl Shell {
         match record {
             Record::Envelope { chat, item } => self.log.insert(*chat, item),
             Record::Owner { chat, record } => self.log.insert_record(*chat, record),
-            Record::Identity { .. } | Record::Exposure { .. } => {}
+            Record::Identity { .. } | Record::Exposure { .. } | Record::Footing { .. } => {}
         }
     }
 

@@ -1,0 +1,145 @@
+//! Where histories end and begin: what a removal's cut excludes, and the base of a company that joins later.
+
+use std::collections::BTreeMap;
+
+use super::chat::is_ancestor;
+use super::{Context, Output, ReadLog, Replicator};
+use crate::ids::{ChatId, CompanyId, Hash, Head, Position, StreamId};
+use crate::owner_log::Standing;
+use crate::stream::{StreamState, Tip};
+
+impl Replicator {
+    /// Drops what a cut excludes from the streams of a company. What no longer counts is told as voided.
+    pub(super) fn apply_cut(&mut self, cx: &mut Context<'_>, chat_id: ChatId, company: CompanyId) {
+        #[cfg(feature = "sim")]
+        if self.has_bug(super::Bug::SkipCut) {
+            return;
+        }
+        let past = self.fresh.over(cx.log);
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        let spans: Vec<_> = chat
+            .core
+            .owner
+            .spans()
+            .filter(|(of, _)| **of == company)
+            .flat_map(|(_, spans)| spans.to_vec())
+            .collect();
+        let mut void: Vec<Hash> = Vec::new();
+        let streams = chat.core.streams.iter_mut();
+        for (stream, state) in streams.filter(|(stream, _)| stream.company == company) {
+            let span = spans.iter().find(|span| span.from == state.span);
+            let Some((_, cuts)) = span.and_then(|span| span.until.as_ref()) else {
+                continue;
+            };
+            let cut = cuts.iter().find(|cut| cut.stream == *stream);
+            let allowed = cut.map_or(&[][..], |cut| &cut.heads);
+            void.extend(cut_stream(&past, &chat_id, state, allowed));
+        }
+        chat.core.streams.retain(|_, state| !state.tips.is_empty());
+        if company == self.company {
+            chat.core.own = None;
+        }
+        void.sort_unstable();
+        void.dedup();
+        void.iter().for_each(|hash| self.fresh.remove(hash));
+        if !void.is_empty() {
+            cx.out.push(Output::Voided {
+                chat: chat_id,
+                envelopes: void,
+            });
+        }
+    }
+
+    /// This company was added: what lies at or before the base counts as held, because it never comes.
+    pub(super) fn begin_history(&mut self, cx: &Context<'_>, chat_id: ChatId) {
+        let past = self.fresh.over(cx.log);
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        let owner = &chat.core.owner;
+        let mut base: BTreeMap<StreamId, Vec<Tip>> = BTreeMap::new();
+        for (stream, tip) in owner.base(&self.company) {
+            base.entry(*stream).or_default().push(*tip);
+        }
+        let is_held = |tip: &Tip| past.link(&chat_id, &tip.head.hash).is_some();
+        base.retain(|_, tips| !tips.iter().any(is_held));
+        let mut begun = Vec::new();
+        for (stream, tips) in base {
+            let cited = tips.first().map_or(Position::START, |tip| tip.owner_at);
+            let Standing::Member(span) = owner.standing(&stream.company, &cited) else {
+                continue;
+            };
+            let closed = span.until.as_ref().map(|(_, cuts)| {
+                let cut = cuts.iter().find(|cut| cut.stream == stream);
+                cut.map_or(Vec::new(), |cut| cut.heads.clone())
+            });
+            begun.push((stream, tips, span.from, closed));
+        }
+        for (stream, tips, span, closed) in begun {
+            let state = chat.core.streams.entry(stream).or_default();
+            state.span = span;
+            state.closed = closed;
+            state.begin(&tips);
+        }
+    }
+}
+
+/// Shortens a stream to the heads that count; returns the hashes of what falls away.
+fn cut_stream(
+    log: &dyn ReadLog,
+    chat: &ChatId,
+    state: &mut StreamState,
+    allowed: &[Head],
+) -> Vec<Hash> {
+    let is_held = |end: &Head| state.has_head(end) || log.link(chat, &end.hash).is_some();
+    let (held, lacking): (Vec<Head>, Vec<Head>) = allowed.iter().partition(|end| is_held(end));
+    let counts = |head: Head| {
+        held.iter().any(|end| is_ancestor(log, chat, head, *end))
+            || lacking.iter().any(|end| end.seq > head.seq)
+    };
+    let mut void = Vec::new();
+    let mut kept: Vec<Tip> = Vec::new();
+    for tip in &state.tips {
+        let mut at = Some(*tip);
+        while let Some(tip) = at.filter(|tip| !counts(tip.head)) {
+            void.push(tip.head.hash);
+            let link = log.link(chat, &tip.head.hash);
+            let parent = link.map(|link| link.parent);
+            at = parent
+                .filter(|parent| *parent != Head::START)
+                .map(|parent| {
+                    // The base of this company's history has no link; a closed stream is not continued anyway.
+                    let link = log.link(chat, &parent.hash);
+                    link.map_or(Tip::start(parent), |link| link.tip)
+                });
+        }
+        kept.extend(at.filter(|tip| !kept.contains(tip)));
+    }
+    // The rest of a branch that fell away may lie within another one.
+    let ends: Vec<Head> = kept.iter().map(|tip| tip.head).collect();
+    kept.retain(|tip| {
+        let mut others = ends.iter().filter(|end| **end != tip.head);
+        !others.any(|end| is_ancestor(log, chat, tip.head, *end))
+    });
+    let delivered = state.delivered.iter().filter_map(|head| {
+        let mut at = *head;
+        while void.contains(&at.hash) {
+            at = log.link(chat, &at.hash)?.parent;
+        }
+        (at != Head::START).then_some(at)
+    });
+    let mut delivered: Vec<Head> = delivered.collect();
+    let reached = delivered.clone();
+    delivered.retain(|head| {
+        let mut others = reached.iter().filter(|other| *other != head);
+        !others.any(|other| is_ancestor(log, chat, *head, *other))
+    });
+    delivered.sort_unstable();
+    delivered.dedup();
+    state.delivered = delivered;
+    state.tips = kept;
+    state.closed = Some(allowed.to_vec());
+    void
+}

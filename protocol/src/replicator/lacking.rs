@@ -1,0 +1,214 @@
+//! What a partner lacks of a stream, and sending it.
+
+use std::collections::BTreeSet;
+
+use super::ReadLog;
+use super::chat::{Chat, is_ancestor};
+use super::link::Theirs;
+use super::pump::BATCH_BYTES;
+use crate::clock::Time;
+use crate::codec;
+use crate::envelope::EnvelopeHeader;
+use crate::frame::{EnvelopeItem, EnvelopesFrame, Frame};
+use crate::ids::{ChatId, CompanyId, Head, StreamId};
+use crate::limits;
+
+/// What a partner lacks of a branch.
+pub(super) enum Lacking {
+    Nothing,
+    /// Everything after this head.
+    After(Head),
+    /// The partner holds a head that this node does not know: where the branches part must be found first.
+    Unknown(Head),
+}
+
+pub(super) fn lacking(
+    log: &dyn ReadLog,
+    chat: &ChatId,
+    heads: &[Head],
+    tip: Head,
+    begins: u64,
+) -> Lacking {
+    if heads.contains(&tip) {
+        return Lacking::Nothing;
+    }
+    // This node's history begins later than what the partner has: somebody else must bring what lies between.
+    if begins > 0 && heads.iter().all(|head| *head == Head::START) {
+        return Lacking::Nothing;
+    }
+    let known = |head: &Head| *head == Head::START || log.link(chat, &head.hash).is_some();
+    if let Some(unknown) = heads.iter().find(|head| !known(head)) {
+        // Further on than this node: either it continues this branch, or the partner will send its own samples.
+        return if unknown.seq > tip.seq || unknown.seq < begins {
+            Lacking::Nothing
+        } else {
+            Lacking::Unknown(*unknown)
+        };
+    }
+    let mut beyond = heads.iter().filter(|head| head.seq > tip.seq);
+    if beyond.any(|head| is_ancestor(log, chat, tip, *head)) {
+        return Lacking::Nothing;
+    }
+    if let [only] = heads {
+        return Lacking::After(*only);
+    }
+    // On a branch the nearest head before the tip; otherwise any: the path begins where they part.
+    let on_branch = heads
+        .iter()
+        .filter(|head| is_ancestor(log, chat, **head, tip));
+    let from = on_branch.max().or(heads.iter().max());
+    Lacking::After(from.copied().unwrap_or(Head::START))
+}
+
+/// What the partner holds of a stream; a newcomer at least what lies before its history.
+pub(super) fn heads_of(
+    theirs: &Theirs,
+    chat: &Chat,
+    partner: &CompanyId,
+    stream: &StreamId,
+) -> Vec<Head> {
+    match theirs.heads.get(stream) {
+        Some(heads) if heads.iter().any(|head| *head != Head::START) => heads.clone(),
+        _ => {
+            let base = chat.owner().base(partner).iter();
+            let base = base.filter(|(at, _)| at == stream);
+            base.map(|(_, tip)| tip.head).collect()
+        }
+    }
+}
+
+/// The position where the history of a company begins in a stream.
+pub(super) fn begins_at(chat: &Chat, company: &CompanyId, stream: &StreamId) -> u64 {
+    let base = chat.owner().base(company).iter();
+    let base = base.filter(|(at, _)| at == stream);
+    base.map(|(_, tip)| tip.head.seq).max().unwrap_or(0)
+}
+
+/// Until when to wait before relaying a stream whose author has its own link to the partner.
+pub(super) fn relay_wait(
+    chat: &Chat,
+    direct: &BTreeSet<CompanyId>,
+    stream: &StreamId,
+    own: CompanyId,
+    now: Time,
+) -> Option<Time> {
+    if stream.company == own || !direct.contains(&stream.company) {
+        return None;
+    }
+    let until = chat.arrived.get(stream)?.plus_ms(limits::RELAY_DELAY_MS);
+    (until > now).then_some(until)
+}
+
+/// One branch on its way to one partner.
+pub(super) struct Sending {
+    pub chat: ChatId,
+    pub stream: StreamId,
+    /// Bytes sent on the link so far, and how far they may go.
+    pub sent_bytes: u64,
+    pub budget: u64,
+    /// What the partner holds, with what is sent.
+    pub heads: Vec<Head>,
+}
+
+impl Sending {
+    /// True when everything up to `tip` is sent, false when the budget ended before.
+    pub(super) fn send_path(
+        &mut self,
+        log: &dyn ReadLog,
+        mut from: Head,
+        tip: Head,
+        frames: &mut Vec<Frame>,
+    ) -> bool {
+        let chat = self.chat;
+        while from != tip {
+            if self.sent_bytes >= self.budget {
+                return false;
+            }
+            let items = log.path(&chat, &self.stream, from, tip, BATCH_BYTES);
+            let ends = items
+                .first()
+                .and_then(ends_of)
+                .zip(items.last().and_then(ends_of));
+            let Some(((parent, _), (_, last))) = ends else {
+                return true;
+            };
+            // A path that parts earlier leaves the partner's other branch as it is.
+            if parent == from {
+                self.heads.retain(|head| *head != from);
+            }
+            self.heads.push(last);
+            from = last;
+            for items in frames_of(items) {
+                let mut frame = EnvelopesFrame {
+                    chat,
+                    sent_bytes: 0,
+                    items,
+                };
+                let bytes = codec::encode(&frame).len() as u64;
+                self.sent_bytes = self.sent_bytes.saturating_add(bytes);
+                frame.sent_bytes = self.sent_bytes;
+                frames.push(Frame::Envelopes(frame));
+            }
+        }
+        true
+    }
+}
+
+/// Splits items so that no frame is too long, whatever the sizes.
+fn frames_of(items: Vec<EnvelopeItem>) -> Vec<Vec<EnvelopeItem>> {
+    let mut frames: Vec<Vec<EnvelopeItem>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for item in items {
+        let size = item.wire_bytes();
+        if bytes.saturating_add(size) > BATCH_BYTES {
+            frames.push(Vec::new());
+            bytes = 0;
+        }
+        bytes = bytes.saturating_add(size);
+        if let Some(frame) = frames.last_mut() {
+            frame.push(item);
+        }
+    }
+    frames
+}
+
+/// The head that an envelope continues, and its own.
+fn ends_of(item: &EnvelopeItem) -> Option<(Head, Head)> {
+    let header: EnvelopeHeader =
+        codec::decode(&item.envelope.header.0, limits::HEADER_BYTES).ok()?;
+    let head = Head {
+        seq: header.last_seq(),
+        hash: item.envelope.hash(),
+    };
+    let parent = Head {
+        seq: header.first_seq.saturating_sub(1),
+        hash: header.prev,
+    };
+    Some((parent, head))
+}
+
+/// Heads at exponentially growing distances before `tip`, ending with the start.
+pub(super) fn samples(log: &dyn ReadLog, chat: &ChatId, tip: Head) -> Vec<Head> {
+    const SAMPLES: usize = 64;
+    let mut heads = vec![tip];
+    let mut at = tip;
+    let mut step = 1u32;
+    while at != Head::START && heads.len() < SAMPLES {
+        for _ in 0..step {
+            let Some(link) = log.link(chat, &at.hash) else {
+                break;
+            };
+            at = link.parent;
+            if at == Head::START {
+                break;
+            }
+        }
+        step = step.saturating_mul(2);
+        if heads.last() == Some(&at) {
+            break;
+        }
+        heads.push(at);
+    }
+    heads.sort_unstable();
+    heads
+}
