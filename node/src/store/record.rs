@@ -9,6 +9,7 @@
 //! owner    = 1 u16 | chat (32) | signed record
 //! envelope = 1 u16 | chat (32) | envelope | proofs of erased payloads that came with it
 //! exposure = 1 u16 | partner (32) | until, an optional clock       sealed
+//! footing  = 1 u16 | chat (32) | incarnation, an optional u64 | owner sure, a bool   sealed
 //! fact     = 1 u16 | kind u16 | body                               sealed
 //! ```
 
@@ -42,6 +43,7 @@ pub mod kind {
     pub const ENVELOPE: u16 = 3;
     pub const EXPOSURE: u16 = 4;
     pub const FACT: u16 = 5;
+    pub const FOOTING: u16 = 6;
 }
 
 /// Kinds of facts. A number is never used again for another meaning.
@@ -100,7 +102,7 @@ pub enum JournalEntry {
 
 /// Whether the journal seals this kind.
 pub fn is_sealed(kind: u16) -> bool {
-    matches!(kind, kind::EXPOSURE | kind::FACT)
+    matches!(kind, kind::EXPOSURE | kind::FACT | kind::FOOTING)
 }
 
 /// The kind and the payload of a record.
@@ -110,6 +112,11 @@ pub fn encode(record: &Record) -> (u16, Vec<u8>) {
         Record::Owner { chat, record } => (kind::OWNER, versioned(&(chat, record))),
         Record::Envelope { chat, item } => (kind::ENVELOPE, versioned(&(chat, item))),
         Record::Exposure { partner, until } => (kind::EXPOSURE, versioned(&(partner, until))),
+        Record::Footing {
+            chat,
+            own,
+            owner_sure,
+        } => (kind::FOOTING, versioned(&(chat, own, owner_sure))),
     }
 }
 
@@ -165,6 +172,13 @@ pub fn decode(number: u16, payload: &[u8], erased: &[Range<u32>]) -> JournalEntr
             .map(|(chat, item)| JournalEntry::Protocol(Record::Envelope { chat, item })),
         kind::EXPOSURE => body(payload)
             .map(|(partner, until): (CompanyId, Option<Clock>)| Record::Exposure { partner, until })
+            .map(JournalEntry::Protocol),
+        kind::FOOTING => body(payload)
+            .map(|(chat, own, owner_sure)| Record::Footing {
+                chat,
+                own,
+                owner_sure,
+            })
             .map(JournalEntry::Protocol),
         kind::FACT => decode_fact(payload).map(JournalEntry::Fact),
         _ => Err(CodecError::Malformed),

@@ -143,6 +143,8 @@ impl Store {
                     .put(rows::exposure(&partner), &ExposureRow { until });
                 Ok(Vec::new())
             }
+            // The chat's stored state carries it.
+            Record::Footing { .. } => Ok(Vec::new()),
         }
     }
 
