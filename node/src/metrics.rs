@@ -79,13 +79,13 @@ struct PartnerLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     method: &'static str,
-    route: &'static str,
+    route: Arc<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     method: &'static str,
-    route: &'static str,
+    route: Arc<String>,
     status: u16,
 }
 
@@ -255,20 +255,19 @@ impl Metrics {
         self.0.panics.inc();
     }
 
-    /// A request was answered. `route` is the template (`/v0/chats/{chat}`), never the path.
-    pub fn answered(&self, method: &'static str, route: &'static str, status: u16, took: Duration) {
-        self.0
-            .answers
-            .get_or_create(&AnswerLabels {
-                method,
-                route,
-                status,
-            })
-            .inc();
-        self.0
-            .answer_time
-            .get_or_create(&RouteLabels { method, route })
-            .observe(took.as_secs_f64());
+    /// The metrics of one endpoint; asked for once. `route` is the template (`/v0/chats/{chat}`), never a path.
+    pub fn route(&self, method: &'static str, route: &str) -> RouteMetrics {
+        let route = Arc::new(route.to_owned());
+        let labels = RouteLabels {
+            method,
+            route: Arc::clone(&route),
+        };
+        RouteMetrics {
+            answers: self.0.answers.clone(),
+            time: self.0.answer_time.get_or_create_owned(&labels),
+            method,
+            route,
+        }
     }
 
     /// Everything as [`METRICS_CONTENT_TYPE`].
@@ -353,6 +352,34 @@ fn partner_labels(partner: &str) -> PartnerLabels {
     }
 }
 
+/// What is counted for one endpoint.
+#[derive(Clone)]
+pub struct RouteMetrics {
+    answers: Family<AnswerLabels, Counter>,
+    time: Histogram,
+    method: &'static str,
+    route: Arc<String>,
+}
+
+impl fmt::Debug for RouteMetrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RouteMetrics({} {})", self.method, self.route)
+    }
+}
+
+impl RouteMetrics {
+    /// A request was answered; for a stream, its head was.
+    pub fn answered(&self, status: u16, took: Duration) {
+        let labels = AnswerLabels {
+            method: self.method,
+            route: Arc::clone(&self.route),
+            status,
+        };
+        self.answers.get_or_create(&labels).inc();
+        self.time.observe(took.as_secs_f64());
+    }
+}
+
 /// One more, until it is dropped.
 #[derive(Debug)]
 pub struct Open(Gauge);
@@ -385,6 +412,9 @@ mod tests {
         metrics.partner_behind("ab12", Duration::from_secs(90));
         metrics.index_behind(7);
         let feed = metrics.feed_opened();
+        metrics
+            .route("GET", "/v0/chats/{chat}")
+            .answered(200, Duration::from_micros(30));
         let text = metrics.text();
         for line in [
             "crossport_refusals_total{side=\"partner\",reason=\"bad_signature\"} 2",
@@ -395,6 +425,7 @@ mod tests {
             "crossport_partner_behind_seconds{partner=\"ab12\"} 90.0",
             "crossport_index_lag_records 7",
             "crossport_api_feeds 1",
+            "crossport_api_answers_total{method=\"GET\",route=\"/v0/chats/{chat}\",status=\"200\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }

@@ -18,7 +18,6 @@ use std::future::Future;
 use crossport_protocol::ids::LocalId;
 use futures::stream::BoxStream;
 
-pub use super::language::Lang;
 use super::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, Chat, Code, Company, ConfigReport, Doctor,
     EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message, MessageDetail,
@@ -27,6 +26,7 @@ use super::types::{
     UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
+pub use crate::texts::Lang;
 
 /// SHA-256 of a bearer token: what the node keeps of it, and the name of the session.
 pub type TokenHash = [u8; 32];

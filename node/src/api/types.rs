@@ -103,7 +103,7 @@ pub use person::*;
 pub use problem::*;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Longest `client_id`: room for a UUID or a hash, short enough to be an index key.
 pub const CLIENT_ID_CHARS_MAX: usize = 64;
@@ -124,8 +124,9 @@ pub struct Page<T> {
 }
 
 /// The query of a list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -137,8 +138,9 @@ pub struct PageQuery {
 }
 
 /// A write that says nothing but "do it"; also the query of every `DELETE`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Repeatable {
     /// Made by the client, 1 to 64 characters; see the rules above.
     pub client_id: String,

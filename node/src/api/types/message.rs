@@ -2,7 +2,7 @@
 
 use super::{CompanyBadge, Person};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// What a message is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -147,8 +147,9 @@ pub struct MessagePage {
 }
 
 /// The query of a [`MessagePage`]; at most one of `before` and `after`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct MessagePageQuery {
     /// A cursor of a page, or a message id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
