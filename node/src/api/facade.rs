@@ -73,9 +73,9 @@ pub struct Refused {
     /// For experts, not translated: positions, reasons, system errors.
     pub detail: Option<String>,
     /// In place of the catalogue's usual cause.
-    pub cause: Option<Text>,
+    pub cause: Option<Box<Text>>,
     /// In place of the catalogue's usual next step.
-    pub try_next: Option<Text>,
+    pub try_next: Option<Box<Text>>,
 }
 
 /// What most functions answer.
@@ -100,13 +100,13 @@ impl Refused {
 
     #[must_use]
     pub fn cause(mut self, text: Text) -> Self {
-        self.cause = Some(text);
+        self.cause = Some(Box::new(text));
         self
     }
 
     #[must_use]
     pub fn try_next(mut self, text: Text) -> Self {
-        self.try_next = Some(text);
+        self.try_next = Some(Box::new(text));
         self
     }
 }

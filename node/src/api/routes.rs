@@ -13,20 +13,24 @@ use super::settings::Settings;
 use super::table::{Routes, Table};
 use super::{chats, edge, feed, messages, operator, people};
 
-/// The person plane for TCP, both planes for the operator's socket, and the document of both.
-pub(super) fn routers<N: UseCases>(
-    node: &N,
-    settings: &Settings,
-) -> (Router<Arc<Api<N>>>, Router<Arc<Api<N>>>, Bytes) {
-    let Routes {
-        people,
-        operators,
-        document,
-        ..
-    } = routes(node, settings);
-    let document = serde_json::to_vec(&document).expect("the document is plain data");
-    let operators = with_fallbacks(people.clone().merge(operators));
-    (with_fallbacks(people), operators, document.into())
+/// What is served where.
+pub(super) struct Planes<N> {
+    /// On TCP: the person plane.
+    pub(super) tcp: Router<Arc<Api<N>>>,
+    /// On the operator's socket: both planes.
+    pub(super) socket: Router<Arc<Api<N>>>,
+    /// The API document.
+    pub(super) document: Bytes,
+}
+
+pub(super) fn planes<N: UseCases>(node: &N, settings: &Settings) -> Planes<N> {
+    let routes = routes(node, settings);
+    let document = serde_json::to_vec(&routes.document).expect("the document is plain data");
+    Planes {
+        socket: with_fallbacks(routes.people.clone().merge(routes.operators)),
+        tcp: with_fallbacks(routes.people),
+        document: document.into(),
+    }
 }
 
 pub(super) fn routes<N: UseCases>(node: &N, settings: &Settings) -> Routes<N> {

@@ -90,11 +90,11 @@ impl<N: UseCases> Server<N> {
 
     /// Answers until `stop`; then ends feeds, lets requests under way finish within the grace time, and returns.
     pub async fn run(self, stop: CancellationToken) {
-        let (people, operators, document) = routes::routers(&self.node, &self.settings);
+        let planes = routes::planes(&self.node, &self.settings);
         let grace = self.settings.shutdown_grace;
-        let api = Api::new(self.node, self.settings, stop.clone(), document);
-        let people = people.with_state(Arc::clone(&api));
-        let operators = operators.with_state(Arc::clone(&api));
+        let api = Api::new(self.node, self.settings, stop.clone(), planes.document);
+        let people = planes.tcp.with_state(Arc::clone(&api));
+        let operators = planes.socket.with_state(Arc::clone(&api));
         let listening = Listening {
             tracker: TaskTracker::new(),
             killed: CancellationToken::new(),

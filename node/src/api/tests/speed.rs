@@ -12,7 +12,7 @@ use super::World;
 use super::double::{ANNA, Double};
 use crate::api::extract::{Asker, Peer};
 use crate::api::facade::Lang;
-use crate::api::routes::routers;
+use crate::api::routes::planes;
 use crate::api::{Api, Settings};
 
 /// As many keep-alive connections as a load generator opens.
@@ -63,9 +63,9 @@ async fn sending_messages_without_a_network() {
         ..Settings::default()
     };
     let node = Double::new();
-    let (people, _, document) = routers(&node, &settings);
-    let mut router =
-        people.with_state(Api::new(node, settings, CancellationToken::new(), document));
+    let planes = planes(&node, &settings);
+    let api = Api::new(node, settings, CancellationToken::new(), planes.document);
+    let mut router = planes.tcp.with_state(api);
     let body = json!({ "client_id": "0123456789abcdef", "text": "a message of the usual length, some sixty characters of it" });
     let body = body.to_string();
     let started = Instant::now();
