@@ -221,6 +221,11 @@ impl Store {
         head.saturating_sub(self.index.head().applied)
     }
 
+    /// How often this node had to doubt that its journal is the newest one.
+    pub fn doubts(&self) -> u64 {
+        self.index.head().doubts
+    }
+
     /// Writes the anchor now: before the first bytes leave the node after a backup was taken.
     pub fn write_anchor(&mut self) {
         self.anchoring.write_now(&self.journal.head());

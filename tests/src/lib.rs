@@ -4,3 +4,4 @@
 
 pub mod house;
 pub mod power_cut;
+pub mod world;

@@ -147,6 +147,19 @@ impl Replicator {
         self.partners.entry(company).or_default();
     }
 
+    /// Takes a company's identity log that was given by pairing.
+    pub fn learn_identity(
+        &mut self,
+        cx: &mut Context<'_>,
+        company: CompanyId,
+        records: &[crate::identity::SignedIdentity],
+    ) -> Result<(), crate::identity::IdentityError> {
+        for record in self.roster.merge(company, records)? {
+            cx.out.push(Output::Store(Record::Identity { company, record }));
+        }
+        Ok(())
+    }
+
     pub fn remove_partner(&mut self, cx: &mut Context<'_>, company: CompanyId) {
         self.partner_down(cx, company);
         self.partners.remove(&company);

@@ -57,7 +57,6 @@ pub struct PartnerLine {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JournalStatus {
-    pub records: u64,
     pub bytes: u64,
     /// Free space of that file system.
     pub free_bytes: u64,

@@ -1,0 +1,140 @@
+//! Posting: messages of a round are gathered by chat, so that under load one signature and one append carry many.
+
+use std::collections::BTreeMap;
+
+use crossport_protocol::event::Event;
+use crossport_protocol::ids::{ChatId, EventId, LocalId};
+use crossport_protocol::replicator::{AppendError, Draft};
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::Core;
+use crate::api::facade::{Answer, Refused};
+use crate::api::types::{Code, Message};
+use crate::store::Fact;
+
+/// An event that a person wants written, once.
+#[derive(Debug)]
+pub struct Post {
+    pub user: LocalId,
+    pub chat: ChatId,
+    pub event: Event,
+    pub client_id: String,
+    /// The message that the answer shows: the written one if None.
+    pub shows: Option<EventId>,
+    pub reply: oneshot::Sender<Answer<Message>>,
+}
+
+/// Names a client's own id in the index: with the person, because ids of two people may be equal.
+pub fn client_hash(client_id: &str) -> [u8; 16] {
+    let digest = Sha256::digest(client_id.as_bytes());
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest[..16]);
+    short
+}
+
+impl Core {
+    pub(super) fn write_posts(&mut self) {
+        let mut by_chat: BTreeMap<ChatId, Vec<Post>> = BTreeMap::new();
+        for post in std::mem::take(&mut self.posts) {
+            by_chat.entry(post.chat).or_default().push(post);
+        }
+        for (chat, posts) in by_chat {
+            self.write_posts_of(chat, posts);
+        }
+    }
+
+    fn write_posts_of(&mut self, chat: ChatId, posts: Vec<Post>) {
+        let mut new: Vec<(Post, Draft)> = Vec::with_capacity(posts.len());
+        let mut repeated: Vec<Post> = Vec::new();
+        for post in posts {
+            let hash = client_hash(&post.client_id);
+            let in_round = new.iter().any(|(other, _)| other.user == post.user && other.client_id == post.client_id);
+            if in_round {
+                repeated.push(post);
+                continue;
+            }
+            let posted = self.store.posted(&post.user, &hash);
+            if let Some(id) = self.sound(posted) {
+                self.answer_repeated(post, id);
+                continue;
+            }
+            match self.draft_of(&post) {
+                Ok(draft) => new.push((post, draft)),
+                Err(refused) => drop(post.reply.send(Err(refused))),
+            }
+        }
+        if new.is_empty() {
+            return;
+        }
+        let drafts: Vec<Draft> = new.iter().map(|(_, draft)| draft.clone()).collect();
+        let written = self.replicate(|replicator, cx| replicator.append(cx, chat, &drafts));
+        match written {
+            Ok(ids) => self.answer_new(chat, new.into_iter().map(|(post, _)| post).zip(ids).collect(), repeated),
+            Err(error) => {
+                let refused = refused_append(&error);
+                let all = new.into_iter().map(|(post, _)| post).chain(repeated);
+                all.for_each(|post| drop(post.reply.send(Err(refused.clone()))));
+            }
+        }
+    }
+
+    fn draft_of(&self, post: &Post) -> Answer<Draft> {
+        post.event.check().map_err(|error| refused_append(&AppendError::Content(error)))?;
+        let actor = self.cached_handle(&post.chat, &post.user).ok_or(Code::ChatNotFound)?;
+        Ok(Draft { actor, event: post.event.clone() })
+    }
+
+    fn answer_new(&mut self, chat: ChatId, written: Vec<(Post, EventId)>, repeated: Vec<Post>) {
+        let entries = written.iter().map(|(post, id)| (post.user, client_hash(&post.client_id), *id)).collect();
+        let done = self.store.stage_fact(&Fact::Posted { entries });
+        self.sound(done);
+        let twice = repeated.into_iter().filter_map(|post| {
+            let same = |(other, _): &&(Post, EventId)| other.user == post.user && other.client_id == post.client_id;
+            let id = written.iter().find(same).map(|(_, id)| *id)?;
+            Some((post, id))
+        });
+        let answers: Vec<(Post, EventId)> = twice.collect();
+        self.after_commit(Box::new(move |core, committed| {
+            for (post, id) in written.into_iter().chain(answers) {
+                let answer = match committed {
+                    Ok(()) => core.shown_message(&chat, &post.shows.unwrap_or(id), &post.user),
+                    Err(error) => Err(crate::node::store_refusal(error)),
+                };
+                // Whoever asked may have gone away; the message is written all the same.
+                drop(post.reply.send(answer));
+            }
+        }));
+    }
+
+    fn answer_repeated(&mut self, post: Post, id: EventId) {
+        let chat = post.chat;
+        self.after_commit(Box::new(move |core, _| {
+            let same_content = match (&post.event, core.event_of(&chat, &id)) {
+                (Event::Message(_), Some(Event::Message(held))) => matches!(&post.event, Event::Message(new) if *new == held),
+                (new, Some(held)) => *new == held,
+                // Its payload is gone (deleted meanwhile): the repetition is taken at its word.
+                (_, None) => true,
+            };
+            let answer = if same_content {
+                core.shown_message(&chat, &post.shows.unwrap_or(id), &post.user)
+            } else {
+                Err(Refused::new(Code::ClientIdReused, post.client_id.clone()))
+            };
+            drop(post.reply.send(answer));
+        }));
+    }
+}
+
+/// A refusal of the protocol in the client's words.
+pub fn refused_append(error: &AppendError) -> Refused {
+    use crossport_protocol::event::ContentError;
+    let code = match error {
+        AppendError::NoChat => Code::ChatNotFound,
+        AppendError::NotMember | AppendError::NoKey | AppendError::NeedsNewerVersion => Code::ChatClosed,
+        AppendError::Content(ContentError::TooLong { .. }) | AppendError::TooLong { .. } => Code::TooLarge,
+        AppendError::Content(_) => Code::ValueInvalid,
+        AppendError::ClockBehind | AppendError::Refused(_) => Code::Internal,
+    };
+    Refused::new(code, "").detail(error)
+}

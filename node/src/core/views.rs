@@ -1,0 +1,641 @@
+//! What people see: chats, messages and persons in the words of the API, made from the index and the journal.
+
+use std::collections::BTreeMap;
+
+use crossport_protocol::clock::{Clock, Time};
+use crossport_protocol::codec;
+use crossport_protocol::event::{Event, Member, MemberAction, UserCard, chat::notice};
+use crossport_protocol::fields::Fields;
+use crossport_protocol::fold::{self, Actor, Fact as FoldFact, Membership};
+use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, Head, LocalId, UserId};
+use crossport_protocol::limits;
+use crossport_protocol::owner_log::{Body, ChatKind as WireKind, StreamCut};
+use crossport_protocol::replicator::{Draft, ReadLog};
+
+use super::{Announcement, Core, People, now};
+use crate::api::facade::{Answer, Refused};
+use crate::api::types::{
+    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Deleted, LastMessage, Mark, Membership as ApiMembership, Message,
+    MessageKind, Person, Reaction, ReadBy, ReceiptChange, Service, ServiceKind,
+};
+use crate::changes::Topic;
+use crate::directory::User;
+use crate::store::Row;
+
+/// Characters of a message that a list shows.
+const PREVIEW_CHARS: usize = 200;
+
+/// RFC 3339 in UTC with milliseconds.
+pub fn time_text(time: Time) -> String {
+    let millisecond = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let stamp = jiff::Timestamp::from_millisecond(millisecond).unwrap_or(jiff::Timestamp::MAX);
+    format!("{stamp:.3}")
+}
+
+pub fn person_id(user: &UserId) -> String {
+    format!("{}.{}", user.company, user.local)
+}
+
+impl Core {
+    // ---- People ----
+
+    pub(super) fn read_people(&mut self) {
+        let chats: Vec<ChatId> = self.replicator.chats().map(|(chat, _)| *chat).collect();
+        for chat in chats {
+            let people = self.sound(self.store.people(&chat));
+            self.set_people(chat, people);
+        }
+    }
+
+    pub(super) fn set_people(&mut self, chat: ChatId, people: People) {
+        let own = self.replicator.company();
+        for member in people.values().filter(|member| member.user.company == own) {
+            self.chats_of.entry(member.user.local).or_default().insert(chat);
+        }
+        self.people.insert(chat, people);
+    }
+
+    /// People of a chat, those who left included.
+    pub fn people_of(&mut self, chat: &ChatId) -> &People {
+        if !self.people.contains_key(chat) {
+            let people = self.sound(self.store.people(chat));
+            self.set_people(*chat, people);
+        }
+        self.people.entry(*chat).or_default()
+    }
+
+    pub fn cached_people(&self, chat: &ChatId) -> Option<&People> {
+        self.people.get(chat)
+    }
+
+    /// The handle under which a person of this company takes part now.
+    pub fn handle_of(&mut self, chat: &ChatId, user: &LocalId) -> Option<Handle> {
+        self.people_of(chat);
+        self.cached_handle(chat, user)
+    }
+
+    pub fn cached_handle(&self, chat: &ChatId, user: &LocalId) -> Option<Handle> {
+        let own = self.replicator.company();
+        let people = self.people.get(chat)?;
+        let is_user = |(actor, member): &(&Actor, &Membership)| {
+            actor.company == own && member.user.local == *user && member.present
+        };
+        people.iter().find(is_user).map(|(actor, _)| actor.handle)
+    }
+
+    /// Chats of a person: those they take part in and those they left.
+    pub fn chats_of(&self, user: &LocalId) -> Vec<ChatId> {
+        self.chats_of.get(user).map(|chats| chats.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The chats that a person may read now.
+    pub fn readable_by(&self, user: &LocalId) -> Vec<ChatId> {
+        self.chats_of(user).into_iter().filter(|chat| self.cached_handle(chat, user).is_some()).collect()
+    }
+
+    pub fn join_draft(&mut self, chat: &ChatId, user: &User) -> Draft {
+        let handle = self.new_handle(chat, user);
+        Draft { actor: handle, event: Event::Member(Member { action: MemberAction::JOIN, card: card_of(user) }) }
+    }
+
+    pub fn leave_draft(&self, handle: Handle, user: &User) -> Draft {
+        Draft { actor: handle, event: Event::Member(Member { action: MemberAction::LEAVE, card: card_of(user) }) }
+    }
+
+    /// The person's earlier handle in the chat, else a new random one.
+    fn new_handle(&mut self, chat: &ChatId, user: &User) -> Handle {
+        let own = self.replicator.company();
+        let people = self.people_of(chat);
+        let earlier = people.iter().find(|(actor, member)| actor.company == own && member.user.local == user.local);
+        earlier.map_or_else(|| Handle(random_array()), |(actor, _)| actor.handle)
+    }
+
+    // ---- Words ----
+
+    pub fn badge(&self, company: &CompanyId) -> CompanyBadge {
+        let alias = self.directory.partner(company).and_then(|partner| partner.alias.clone());
+        CompanyBadge { id: company.to_string(), name: alias.unwrap_or_else(|| self.replicator.roster().name(company)) }
+    }
+
+    pub fn person_of_member(&self, member: &Membership) -> Person {
+        Person {
+            id: person_id(&member.user),
+            nickname: member.nickname.clone(),
+            name: if member.name.is_empty() { member.nickname.clone() } else { member.name.clone() },
+            company: self.badge(&member.user.company),
+            external: member.user.company != self.replicator.company(),
+            active: true,
+        }
+    }
+
+    pub fn person_of_user(&self, user: &User) -> Person {
+        let company = self.replicator.company();
+        Person {
+            id: person_id(&UserId { company, local: user.local }),
+            nickname: user.nickname.clone(),
+            name: if user.name.is_empty() { user.nickname.clone() } else { user.name.clone() },
+            company: self.badge(&company),
+            external: false,
+            active: true,
+        }
+    }
+
+    fn person_of_actor(&self, chat: &ChatId, actor: &Actor) -> Person {
+        match self.people.get(chat).and_then(|people| people.get(actor)) {
+            Some(member) => self.person_of_member(member),
+            // A node's own events, and people whose introduction is not here.
+            None => Person {
+                id: format!("{}.", actor.company),
+                nickname: String::new(),
+                name: self.badge(&actor.company).name,
+                company: self.badge(&actor.company),
+                external: actor.company != self.replicator.company(),
+                active: true,
+            },
+        }
+    }
+
+    // ---- Messages ----
+
+    /// The opened content of a row.
+    pub fn open_row(&self, chat: &ChatId, row: &Row) -> Option<Event> {
+        let plain = row.open(self.replicator.key(chat, row.epoch())?)?;
+        Event::decode(row.kind, &plain).ok()
+    }
+
+    /// When this node stored what a row shows: as it stated itself; at once for what was written here.
+    pub fn arrived_at(&self, chat: &ChatId, row: &Row) -> Time {
+        let own = self.replicator.company();
+        if row.actor.company == own {
+            return row.clock.time();
+        }
+        let here = Actor { company: own, handle: Handle::ZERO };
+        self.sound(self.store.read_at(chat, &here, row.id)).unwrap_or_else(|| row.clock.time())
+    }
+
+    pub fn row(&self, chat: &ChatId, id: EventId) -> Option<Row> {
+        self.sound(self.store.row(chat, id))
+    }
+
+    pub fn event_of(&self, chat: &ChatId, id: &EventId) -> Option<Event> {
+        self.open_row(chat, &self.row(chat, *id)?)
+    }
+
+    /// Edits, deletes and reactions of a message.
+    pub fn related_facts(&self, chat: &ChatId, id: &EventId) -> Vec<FoldFact> {
+        let rows = self.sound(self.store.related(chat, *id));
+        let fact = |row: Row| {
+            let event = self.open_row(chat, &row)?;
+            Some(FoldFact { id: row.id, clock: row.clock, actor: row.actor, event })
+        };
+        rows.into_iter().filter_map(fact).collect()
+    }
+
+    pub fn shown_message(&self, chat: &ChatId, id: &EventId, user: &LocalId) -> Answer<Message> {
+        let row = self.row(chat, *id).ok_or(Code::MessageNotFound)?;
+        Ok(self.message_of(chat, &row, user))
+    }
+
+    pub fn message_of(&self, chat: &ChatId, row: &Row, user: &LocalId) -> Message {
+        let actor = row.actor;
+        let event = self.open_row(chat, row);
+        let related = self.related_facts(chat, &row.id);
+        let text = match &event {
+            Some(Event::Message(message)) => Some(message.text.as_str()),
+            _ => None,
+        };
+        let state = fold::fold_message(actor, text, &related);
+        let mine = self.is_own(chat, row, user);
+        let deleted_at = related.iter().find(|fact| matches!(fact.event, Event::Delete(_))).map(|fact| fact.clock.time());
+        let (mark, overdue, read_by) = self.marks(chat, row, mine);
+        let sent_at = row.clock.time();
+        Message {
+            id: row.id.to_string(),
+            chat: chat.to_string(),
+            author: self.person_of_actor(chat, &actor),
+            mine,
+            kind: kind_of(&event, state.deleted_by.is_some(), row),
+            text: state.text,
+            sent_at: time_text(sent_at),
+            arrived_at: time_text(self.arrived_at(chat, row)),
+            arrival: row.arrival.unwrap_or(0),
+            clock_ahead: row.clock.ahead_of(now()) > limits::CLOCK_AHEAD_MS,
+            unread: !mine && row.arrival.is_some_and(|arrival| arrival > self.read_arrival(chat, user)),
+            reply_to: match &event {
+                Some(Event::Message(message)) => message.reply_to.map(|id| id.to_string()),
+                _ => None,
+            },
+            edited_at: state.edited.map(|clock| time_text(clock.time())),
+            deleted: state.deleted_by.map(|by| Deleted {
+                by: self.person_of_actor(chat, &by),
+                at: time_text(deleted_at.unwrap_or(sent_at)),
+            }),
+            service: event.as_ref().and_then(|event| self.service_of(event)),
+            reactions: self.reactions_of(chat, state.reactions, user),
+            mark,
+            overdue,
+            read_by,
+            client_id: None,
+        }
+    }
+
+    fn reactions_of(
+        &self,
+        chat: &ChatId,
+        reactions: BTreeMap<String, std::collections::BTreeSet<Actor>>,
+        user: &LocalId,
+    ) -> Vec<Reaction> {
+        let own = self.cached_handle(chat, user).map(|handle| Actor { company: self.replicator.company(), handle });
+        let shown = reactions.into_iter().map(|(emoji, actors)| Reaction {
+            emoji,
+            mine: own.is_some_and(|own| actors.contains(&own)),
+            people: actors.iter().map(|actor| self.person_of_actor(chat, actor)).collect(),
+        });
+        shown.collect()
+    }
+
+    fn service_of(&self, event: &Event) -> Option<Service> {
+        match event {
+            Event::Member(member) => Some(Service {
+                what: if member.action == MemberAction::JOIN { ServiceKind::MembersAdded } else { ServiceKind::MemberLeft },
+                people: Vec::new(),
+                company: None,
+                title: None,
+            }),
+            Event::Notice(held) if held.code == notice::ACCESS_RESET => {
+                Some(Service { what: ServiceKind::AccessReset, people: Vec::new(), company: None, title: held.words.first().cloned() })
+            }
+            Event::Notice(held) => {
+                Some(Service { what: ServiceKind::MembersRemoved, people: Vec::new(), company: None, title: held.words.first().cloned() })
+            }
+            Event::Resume(_) => Some(Service { what: ServiceKind::Resumed, people: Vec::new(), company: None, title: None }),
+            _ => None,
+        }
+    }
+
+    // ---- Marks ----
+
+    /// How far an own message got: mark, overdue, "read by 3 of 7".
+    pub fn marks(&self, chat: &ChatId, row: &Row, mine: bool) -> (Option<Mark>, bool, Option<ReadBy>) {
+        if !mine {
+            return (None, false, None);
+        }
+        let Some(held) = self.replicator.chat(chat) else { return (Some(Mark::StoredHere), false, None) };
+        let own = self.replicator.company();
+        let covered = |heads: &[StreamCut]| self.covers(chat, heads, row);
+        let stored = |company: &CompanyId| {
+            held.statements().any(|statement| statement.content.company == *company && covered(&statement.content.heads))
+        };
+        let everywhere = held.owner().members().filter(|company| *company != own).all(|company| stored(&company));
+        let readers = self.readers(chat, row);
+        let of = self.cached_people(chat).map_or(0, |people| people.values().filter(|member| member.present).count());
+        let read_by = ReadBy { people: readers.len() as u32, of: of.saturating_sub(1) as u32 };
+        let mark = match (readers.is_empty(), everywhere) {
+            (false, _) => Mark::Read,
+            (true, true) => Mark::StoredEverywhere,
+            (true, false) => Mark::StoredHere,
+        };
+        let overdue = !everywhere && now().since(row.clock.time()) >= self.config.overdue_after_s.saturating_mul(1000);
+        (Some(mark), overdue, Some(read_by))
+    }
+
+    /// True when the heads reach the row's event. Only a forked stream needs a walk back along the chain.
+    pub fn covers(&self, chat: &ChatId, heads: &[StreamCut], row: &Row) -> bool {
+        let (stream, last) = (row.stream(), row.envelope.head());
+        let forked = self.replicator.chat(chat).is_some_and(|held| {
+            held.streams().any(|(id, state)| *id == stream && state.is_forked())
+        });
+        let reaches = |head: &Head| {
+            let mut at = *head;
+            while forked && at.seq > last.seq {
+                match self.store.link(chat, &at.hash) {
+                    Some(link) => at = link.parent,
+                    None => return false,
+                }
+            }
+            at == last || !forked && at.seq > last.seq
+        };
+        heads.iter().filter(|cut| cut.stream == stream).flat_map(|cut| cut.heads.iter()).any(reaches)
+    }
+
+    /// Everyone but the author whose read frontier covers a row.
+    pub fn readers(&self, chat: &ChatId, row: &Row) -> Vec<Actor> {
+        let Some(held) = self.replicator.chat(chat) else { return Vec::new() };
+        let author = row.actor;
+        let own = self.replicator.company();
+        let mut readers = Vec::new();
+        for entry in held.own_reads().values() {
+            if self.covers(chat, &entry.heads, row) {
+                readers.push(Actor { company: own, handle: entry.handle });
+            }
+        }
+        for register in held.reads().filter(|register| register.content.company != own) {
+            for entry in self.replicator.open_reads(register).into_iter().flatten() {
+                if self.covers(chat, &entry.heads, row) {
+                    readers.push(Actor { company: register.content.company, handle: entry.handle });
+                }
+            }
+        }
+        readers.retain(|reader| *reader != author);
+        readers.sort_unstable();
+        readers.dedup();
+        readers
+    }
+
+    /// Since when a company lacks something of this company's in a chat; None when its node stated that it has all.
+    pub fn not_delivered_since(&self, chat: &ChatId, company: &CompanyId) -> Option<Time> {
+        let held = self.replicator.chat(chat)?;
+        let own = self.replicator.company();
+        let stated: Vec<&[StreamCut]> = held
+            .statements()
+            .filter(|statement| statement.content.company == *company)
+            .map(|statement| statement.content.heads.as_slice())
+            .collect();
+        let own_streams = held.streams().filter(|(stream, _)| stream.company == own);
+        let oldest = own_streams.filter_map(|(stream, state)| {
+            let tip = state.heads().max()?;
+            let reached = stated.iter().flat_map(|heads| heads.iter()).filter(|cut| cut.stream == *stream);
+            let reached = reached.flat_map(|cut| cut.heads.iter().copied()).max();
+            let reached = reached.unwrap_or(Head::START);
+            if reached.seq >= tip.seq {
+                return None;
+            }
+            let first = self.store.path(chat, stream, reached, tip, 1).into_iter().next()?;
+            let verified: crossport_protocol::envelope::EnvelopeHeader =
+                codec::decode(&first.envelope.header.0, limits::HEADER_BYTES).ok()?;
+            Some(verified.first_clock().time())
+        });
+        oldest.min()
+    }
+
+    // ---- Chats ----
+
+    fn title_of(&self, chat: &ChatId) -> Option<String> {
+        if let Some(title) = self.titles.get(chat) {
+            return title.clone();
+        }
+        let owner = self.replicator.chat(chat)?.owner();
+        let at = owner.title_at()?;
+        let record = self.store.records(chat, at.saturating_sub(1), 1).into_iter().next()?;
+        let (header, body) = record.verify(self.replicator.suite()).ok()?;
+        let key = self.replicator.key(chat, header.epoch)?;
+        let plain = key.open(&header.associated(), &record.payload.0)?;
+        matches!(body, Body::Title).then(|| String::from_utf8(plain).ok()).flatten()
+    }
+
+    /// The arrival up to which a person has read. Kept as heads, because arrivals are numbered anew by a rebuild.
+    pub fn read_arrival(&self, chat: &ChatId, user: &LocalId) -> u64 {
+        if let Some(arrival) = self.read_marks.borrow().get(&(*chat, *user)) {
+            return *arrival;
+        }
+        let kept = self.store.register(&read_mark_name(chat, user));
+        let heads: Vec<StreamCut> = kept.and_then(|bytes| codec::decode(bytes, limits::FRAME_BYTES).ok()).unwrap_or_default();
+        let arrival = self.sound(self.store.arrivals_covered(chat, &heads));
+        self.read_marks.borrow_mut().insert((*chat, *user), arrival);
+        arrival
+    }
+
+    pub fn set_read_arrival(&mut self, chat: &ChatId, user: &LocalId, arrival: u64, heads: &Vec<StreamCut>) {
+        self.read_marks.borrow_mut().insert((*chat, *user), arrival);
+        self.store.put_register(read_mark_name(chat, user), Some(codec::encode(heads)), false);
+    }
+
+    pub fn unread(&self, chat: &ChatId, user: &LocalId) -> u32 {
+        let Some(handle) = self.cached_handle(chat, user) else { return 0 };
+        let actor = Actor { company: self.replicator.company(), handle };
+        let unread = self.sound(self.store.unread(chat, &actor, self.read_arrival(chat, user)));
+        u32::try_from(unread).unwrap_or(u32::MAX)
+    }
+
+    /// Written by this person under their present handle.
+    pub fn is_own(&self, chat: &ChatId, row: &Row, user: &LocalId) -> bool {
+        row.actor.company == self.replicator.company() && self.cached_handle(chat, user) == Some(row.actor.handle)
+    }
+
+    pub fn chat_row(&self, chat: &ChatId, user: &LocalId) -> Answer<Chat> {
+        let held = self.replicator.chat(chat).ok_or(Code::ChatNotFound)?;
+        let people = self.cached_people(chat).ok_or(Code::ChatNotFound)?;
+        let owner = held.owner();
+        let own = self.replicator.company();
+        let companies: Vec<CompanyId> = owner.members().collect();
+        let last = self.sound(self.store.last_message(chat));
+        let created = self.store.records(chat, 0, 1).into_iter().next();
+        let created = created.and_then(|record| record.verify(self.replicator.suite()).ok());
+        let created = created.map_or(Time(0), |(header, _)| header.clock.time());
+        let overdue_after = self.config.overdue_after_s.saturating_mul(1000);
+        let lag = |company: &CompanyId| {
+            let since = self.not_delivered_since(chat, company)?;
+            (now().since(since) >= overdue_after)
+                .then(|| CompanyLag { company: self.badge(company), not_delivered_since: time_text(since) })
+        };
+        Ok(Chat {
+            id: chat.to_string(),
+            kind: api_kind(owner.kind()),
+            title: self.title_for(chat, owner.kind(), people, user),
+            external: people.keys().any(|actor| actor.company != own) || companies.len() > 1,
+            owner: self.badge(&owner.owner()),
+            companies: companies.iter().map(|company| self.badge(company)).collect(),
+            people: people.values().filter(|member| member.present).count() as u32,
+            membership: self.membership_of(chat, user, companies.contains(&own)),
+            unread: self.unread(chat, user),
+            person: self.other_person_of(owner.kind(), people, user),
+            arrival: self.sound(self.store.arrivals(chat)),
+            last_at: time_text(last.as_ref().map_or(created, |row| row.clock.time())),
+            last: last.map(|row| self.last_of(chat, &row, user)),
+            overdue: companies.iter().filter(|company| **company != own).filter_map(lag).collect(),
+            frozen: owner.is_frozen().then(|| "owner log forked".to_owned()),
+        })
+    }
+
+    fn other_person_of(&self, kind: WireKind, people: &People, user: &LocalId) -> Option<Person> {
+        let own = UserId { company: self.replicator.company(), local: *user };
+        let other = people.values().find(|member| member.user != own).filter(|_| kind == WireKind::DIRECT);
+        other.map(|member| self.person_of_member(member))
+    }
+
+    fn membership_of(&self, chat: &ChatId, user: &LocalId, company_takes_part: bool) -> ApiMembership {
+        match (self.cached_handle(chat, user), company_takes_part) {
+            (_, false) => ApiMembership::Removed,
+            (Some(_), true) => ApiMembership::Member,
+            (None, true) => ApiMembership::Left,
+        }
+    }
+
+    fn title_for(&self, chat: &ChatId, kind: WireKind, people: &People, user: &LocalId) -> String {
+        let own = self.replicator.company();
+        if kind == WireKind::DIRECT {
+            let other = people.iter().find(|(actor, member)| !(actor.company == own && member.user.local == *user));
+            if let Some((_, member)) = other {
+                return self.person_of_member(member).name;
+            }
+            if let Some((company, nickname)) = self.asked(chat).into_iter().next() {
+                return format!("{nickname}@{}", self.badge(&company).name);
+            }
+        }
+        self.title_of(chat).unwrap_or_else(|| chat.short())
+    }
+
+    fn last_of(&self, chat: &ChatId, row: &Row, user: &LocalId) -> LastMessage {
+        let message = self.message_of(chat, row, user);
+        LastMessage {
+            id: message.id,
+            author: message.author,
+            kind: message.kind,
+            text: message.text.map(|text| text.chars().take(PREVIEW_CHARS).collect()),
+            sent_at: message.sent_at,
+            mark: message.mark,
+            overdue: message.overdue,
+        }
+    }
+
+    /// People of other companies who were asked for and have not joined.
+    pub fn asked(&self, chat: &ChatId) -> Vec<(CompanyId, String)> {
+        let value = self.store.register(&asked_name(chat));
+        value.and_then(|bytes| codec::decode(bytes, 64 * 1024).ok()).unwrap_or_default()
+    }
+
+    pub fn set_asked(&mut self, chat: &ChatId, asked: &Vec<(CompanyId, String)>) {
+        let value = (!asked.is_empty()).then(|| codec::encode(asked));
+        self.store.put_register(asked_name(chat), value, true);
+    }
+
+    // ---- Telling ----
+
+    pub(super) fn announce(&mut self) {
+        let mut announcements = std::mem::take(&mut self.announcements);
+        if announcements.is_empty() {
+            return;
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        announcements.retain(|announcement| seen.insert(*announcement));
+        let listeners = self.changes.listeners();
+        for announcement in announcements {
+            let (chat, topic) = match announcement {
+                Announcement::Chat(chat) => (chat, Topic::Chat(chat)),
+                Announcement::Message(chat, id) | Announcement::Receipt(chat, id, _) => (chat, Topic::Message(chat, id)),
+            };
+            let number = self.changes.note(topic);
+            for user in &listeners {
+                let concerned = self.cached_handle(&chat, user).is_some()
+                    && !matches!(announcement, Announcement::Receipt(_, _, author) if author != *user);
+                if let Some(change) = concerned.then(|| self.change_for(announcement, user)).flatten() {
+                    self.changes.send(*user, chat, number, &change);
+                }
+            }
+        }
+    }
+
+    fn change_for(&self, announcement: Announcement, user: &LocalId) -> Option<Change> {
+        match announcement {
+            Announcement::Chat(chat) => self.chat_row(&chat, user).ok().map(|row| Change::Chat(Box::new(row))),
+            Announcement::Message(chat, id) => {
+                self.shown_message(&chat, &id, user).ok().map(|message| Change::Message(Box::new(message)))
+            }
+            Announcement::Receipt(chat, id, _) => {
+                let row = self.row(&chat, id)?;
+                let (mark, overdue, read_by) = self.marks(&chat, &row, true);
+                let receipt = ReceiptChange { chat: chat.to_string(), message: id.to_string(), mark: mark?, overdue, read_by: read_by? };
+                Some(Change::Receipt(receipt))
+            }
+        }
+    }
+
+    /// What a topic looks like now, for a client that comes back.
+    pub fn change_of_topic(&self, topic: Topic, user: &LocalId) -> Option<Change> {
+        let announcement = match topic {
+            Topic::Chat(chat) => Announcement::Chat(chat),
+            Topic::Message(chat, id) => Announcement::Message(chat, id),
+        };
+        let (Topic::Chat(chat) | Topic::Message(chat, _)) = topic;
+        self.cached_handle(&chat, user)?;
+        self.change_for(announcement, user)
+    }
+
+    /// The chat that a client's id or unique prefix names, among those that the person may read.
+    pub fn find_chat(&self, text: &str, user: &LocalId) -> Answer<ChatId> {
+        if let Ok(chat) = text.parse::<ChatId>() {
+            return if self.cached_handle(&chat, user).is_some() { Ok(chat) } else { Err(Refused::new(Code::ChatNotFound, text)) };
+        }
+        let prefix = text.to_lowercase();
+        let matches: Vec<ChatId> = if prefix.len() < crate::api::types::ID_PREFIX_CHARS_MIN {
+            Vec::new()
+        } else {
+            self.readable_by(user).into_iter().filter(|chat| chat.to_string().starts_with(&prefix)).collect()
+        };
+        match matches.as_slice() {
+            [chat] => Ok(*chat),
+            [] => Err(Refused::new(Code::ChatNotFound, text)),
+            _ => Err(Refused::new(Code::IdAmbiguous, text)),
+        }
+    }
+
+    /// The message that a client's id or unique prefix names, among those that the person may read.
+    pub fn find_message(&self, text: &str, user: &LocalId) -> Answer<(ChatId, Row)> {
+        let not_found = || Refused::new(Code::MessageNotFound, text);
+        let (prefix, place) = match text.split_once('.') {
+            Some((prefix, place)) => (prefix, place.parse::<u16>().map_err(|_| not_found())?),
+            None => (text, 0),
+        };
+        if prefix.len() < crate::api::types::ID_PREFIX_CHARS_MIN {
+            return Err(not_found());
+        }
+        let chats = self.readable_by(user);
+        let matches = self.sound(self.store.find_event(prefix, place, &chats));
+        match matches.as_slice() {
+            [(chat, id)] => Ok((*chat, self.row(chat, *id).ok_or_else(not_found)?)),
+            [] => Err(not_found()),
+            _ => Err(Refused::new(Code::IdAmbiguous, text)),
+        }
+    }
+}
+
+fn read_mark_name(chat: &ChatId, user: &LocalId) -> Vec<u8> {
+    [b"m".as_slice(), &user.0, &chat.0].concat()
+}
+
+fn asked_name(chat: &ChatId) -> Vec<u8> {
+    [b"k".as_slice(), &chat.0].concat()
+}
+
+fn card_of(user: &User) -> UserCard {
+    UserCard {
+        local: user.local,
+        name: user.name.clone(),
+        nickname: user.nickname.clone(),
+        title: String::new(),
+        fields: Fields::none(),
+    }
+}
+
+pub fn random_array<const N: usize>() -> [u8; N] {
+    use crossport_protocol::suite::Random;
+    crate::random::OsRandom.array()
+}
+
+fn kind_of(event: &Option<Event>, deleted: bool, row: &Row) -> MessageKind {
+    if deleted {
+        return MessageKind::Deleted;
+    }
+    match event {
+        Some(Event::Message(_)) => MessageKind::Text,
+        Some(Event::Unknown { .. }) => MessageKind::NeedsNewer,
+        Some(_) => MessageKind::Service,
+        None if row.is_erased() => MessageKind::Deleted,
+        None => MessageKind::Unreadable,
+    }
+}
+
+fn api_kind(kind: WireKind) -> ChatKind {
+    match kind {
+        WireKind::DIRECT => ChatKind::Direct,
+        WireKind::OPEN => ChatKind::Open,
+        WireKind::CHANNEL => ChatKind::Channel,
+        WireKind::COMPANY => ChatKind::Company,
+        _ => ChatKind::Group,
+    }
+}
+
+/// For sorting by what was last said.
+pub fn last_clock(core: &Core, chat: &ChatId) -> Clock {
+    core.sound(core.store.last_message(chat)).map_or(Clock(0), |row| row.clock)
+}

@@ -1,0 +1,294 @@
+//! The composition root: opens keys, store and network, starts the core thread and the API, and joins them.
+//!
+//! The only place where everything is visible. A [`Node`] is a cheap handle: whoever holds it sends closures to the core
+//! thread and waits for the end of the round in which they ran.
+
+mod starting;
+mod use_cases;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossport_protocol::ids::{CompanyId, LocalId, NodeKey};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::facade::{Answer, Refused, TokenHash};
+use crate::api::types::Code;
+use crate::core::{AfterCommit, Core, LiveLink, RoundDone, now};
+use crate::metrics::{Metrics, Side};
+use crate::network::{Address, NetworkEvent, NetworkHandle, NodeKey as PeerKey, RefusedReason};
+use crate::partners::NetworkWish;
+use crate::store::StoreError;
+
+pub use starting::{InitError, NodeError, StartedNode, describe, init, start};
+pub(crate) use starting::bare_replicator;
+
+/// Inputs that may wait for the core: bounds memory, and slows clients and partners down when the disk is slow.
+const INPUTS: usize = 4_096;
+/// Inputs of one round: more would only make the first of them wait.
+const ROUND_INPUTS: usize = 1_024;
+/// A link that broke the protocol or outran its queue is taken up again after this.
+const BOUNCE: Duration = Duration::from_secs(2);
+
+type Command = Box<dyn FnOnce(&mut Core) + Send>;
+
+/// What the core thread is told.
+pub(crate) enum Input {
+    Command(Command),
+    AfterCommit(AfterCommit),
+    Network(NetworkEvent),
+    Tick,
+    Stop,
+}
+
+/// Who is signed in: asked for every request, so it is shared instead of asked of the core.
+#[derive(Debug, Clone, Default)]
+pub struct SignedIn(Arc<RwLock<HashMap<TokenHash, (LocalId, bool)>>>);
+
+impl SignedIn {
+    pub fn insert(&self, session: TokenHash, user: LocalId, administrator: bool) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(session, (user, administrator));
+    }
+
+    pub fn remove(&self, session: &TokenHash) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(session);
+    }
+
+    pub fn find(&self, session: &TokenHash) -> Option<(LocalId, bool)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(session).copied()
+    }
+}
+
+/// A handle on a running node.
+#[derive(Clone)]
+pub struct Node {
+    inputs: mpsc::Sender<Input>,
+    network: NetworkHandle,
+    signed_in: SignedIn,
+    metrics: Metrics,
+    journal: crate::journal::JournalReader,
+    stopped: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Changes something: answered after the commit of the round in which it ran.
+    pub async fn change<T: Send + 'static>(&self, act: impl FnOnce(&mut Core) -> Answer<T> + Send + 'static) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let command: Command = Box::new(move |core| {
+            let result = act(core);
+            core.after_commit(Box::new(move |_, committed| {
+                let result = committed.map_err(store_refusal).and(result);
+                // Whoever asked may have gone away; what was decided stands.
+                drop(reply.send(result));
+            }));
+        });
+        self.send(Input::Command(command)).await?;
+        answer.await.map_err(|_| Refused::from(Code::NotReady))?
+    }
+
+    /// Looks at something: runs after the commit, so that nothing is seen that is not on disk.
+    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> Answer<T> + Send + 'static) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let after: AfterCommit = Box::new(move |core, _| drop(reply.send(look(core))));
+        self.send(Input::AfterCommit(after)).await?;
+        answer.await.map_err(|_| Refused::from(Code::NotReady))?
+    }
+
+    async fn send(&self, input: Input) -> Answer<()> {
+        self.inputs.send(input).await.map_err(|_| Refused::from(Code::NotReady))
+    }
+
+    pub fn network(&self) -> &NetworkHandle {
+        &self.network
+    }
+}
+
+/// A failure of the store in the client's words.
+pub fn store_refusal(error: &StoreError) -> Refused {
+    let code = if crate::core::is_recoverable(error) { Code::DiskFull } else { Code::StorageFailed };
+    Refused::new(code, "").detail(error)
+}
+
+/// The core thread: rounds until it is told to stop or the disk fails.
+pub(crate) struct CoreThread {
+    core: Core,
+    inputs: mpsc::Receiver<Input>,
+    network: NetworkHandle,
+    wishes: mpsc::UnboundedSender<NetworkWish>,
+    nodes: BTreeMap<CompanyId, NodeKey>,
+}
+
+impl CoreThread {
+    /// Returns the reason when the node must stop because of its disk.
+    pub(crate) fn run(mut self) -> Result<(), StoreError> {
+        for wish in self.core.all_network_wishes() {
+            self.wish(wish);
+        }
+        loop {
+            let Some(first) = self.inputs.blocking_recv() else { break };
+            let mut stop = self.take(first);
+            let mut taken = 1;
+            while taken < ROUND_INPUTS && !stop {
+                let Ok(next) = self.inputs.try_recv() else { break };
+                stop = self.take(next);
+                taken += 1;
+            }
+            let done = self.core.finish_round()?;
+            self.after_round(done);
+            if stop {
+                break;
+            }
+        }
+        let Core { store, .. } = self.core;
+        store.close()
+    }
+
+    fn take(&mut self, input: Input) -> bool {
+        match input {
+            Input::Command(command) => command(&mut self.core),
+            Input::AfterCommit(after) => self.core.after_commit(after),
+            Input::Network(event) => self.network_event(event),
+            Input::Tick => self.core.tick(),
+            Input::Stop => return true,
+        }
+        false
+    }
+
+    fn network_event(&mut self, event: NetworkEvent) {
+        match event {
+            NetworkEvent::Listening { address } => self.core.listening.push(address.to_string()),
+            NetworkEvent::PartnerUp { key, link, address, transport } => {
+                if let Some(company) = self.company_of(key) {
+                    let node = NodeKey(key.0);
+                    let live = LiveLink { node, link, address: address.to_string(), transport: transport.to_string(), since: now() };
+                    self.nodes.insert(company, node);
+                    self.core.metrics.partner_connected(&company.to_string(), true);
+                    self.core.link_up(company, live);
+                }
+            }
+            NetworkEvent::PartnerDown { key, link, reason } => {
+                if let Some(company) = self.company_of(key) {
+                    tracing::debug!(partner = %company.short(), %reason, "session ended");
+                    self.core.metrics.partner_connected(&company.to_string(), false);
+                    self.core.link_down(company, link);
+                }
+            }
+            NetworkEvent::Frame { key, link, bytes } => {
+                if let Some(company) = self.company_of(key) {
+                    self.core.frame(company, link, &bytes);
+                }
+            }
+            NetworkEvent::PairRequest { key, request, reply, .. } => {
+                let answer = self.core.pair_requested(NodeKey(key.0), &request);
+                // Paired means on disk: the answer leaves after the commit.
+                self.core.after_commit(Box::new(move |_, committed| {
+                    if committed.is_ok() {
+                        drop(reply.send(Bytes::from(answer)));
+                    }
+                }));
+            }
+            NetworkEvent::DialFailed { key, reason, retry_in } => {
+                let company = self.company_of(key).map(|company| company.short());
+                tracing::debug!(partner = company, %reason, retry_in_ms = retry_in.as_millis() as u64, "not reached");
+            }
+            NetworkEvent::Refused { reason, .. } => {
+                tracing::debug!(%reason, "connection refused");
+                self.core.metrics.refused(Side::Connection, reason_name(reason));
+            }
+        }
+    }
+
+    fn company_of(&self, key: PeerKey) -> Option<CompanyId> {
+        let node = NodeKey(key.0);
+        let linked = self.nodes.iter().find(|(_, held)| **held == node).map(|(company, _)| *company);
+        linked.or_else(|| self.core.directory.partner_by_node(&node).map(|partner| partner.company))
+    }
+
+    fn after_round(&mut self, done: RoundDone) {
+        for outgoing in done.sends {
+            let Some(link) = self.core.links.get(&outgoing.partner) else { continue };
+            let (key, id) = (PeerKey(link.node.0), link.link);
+            if let Err(error) = self.network.send_on(key, id, Bytes::from(outgoing.frame)) {
+                // The log is the outbox: whatever did not leave is found lacking when the link is up again.
+                tracing::debug!(partner = %outgoing.partner.short(), %error, "a frame did not leave; the link starts anew");
+                let (company, node) = (outgoing.partner, link.node);
+                self.core.link_down(company, id);
+                self.bounce(company, node);
+            }
+        }
+        for company in done.disconnect {
+            if let Some(node) = self.core.links.get(&company).map(|link| link.node) {
+                self.bounce(company, node);
+            }
+        }
+        for wish in std::mem::take(&mut self.core.network_wishes) {
+            self.wish(wish);
+        }
+    }
+
+    fn bounce(&mut self, company: CompanyId, node: NodeKey) {
+        let addresses = self.core.directory.partner(&company).map(|partner| partner.addresses.clone()).unwrap_or_default();
+        self.wish(NetworkWish::Bounce { node, addresses });
+    }
+
+    fn wish(&self, wish: NetworkWish) {
+        // The receiver lives as long as the network: without it there is nobody to connect to.
+        drop(self.wishes.send(wish));
+    }
+}
+
+/// The stable names that counters use.
+fn reason_name(reason: RefusedReason) -> &'static str {
+    match reason {
+        RefusedReason::UnknownPeer => "unknown_peer",
+        RefusedReason::PausedPartner => "paused_partner",
+        RefusedReason::ForeignKey => "foreign_key",
+        RefusedReason::TooManyConnections => "too_many_connections",
+        RefusedReason::ConnectionRate => "connection_rate",
+        RefusedReason::StreamFlood => "stream_flood",
+        RefusedReason::BadHandshake => "bad_handshake",
+        RefusedReason::SilentStream => "silent_stream",
+        RefusedReason::FrameTooLong => "frame_too_long",
+        RefusedReason::Garbage => "garbage",
+        RefusedReason::Stalled => "stalled",
+        RefusedReason::PairingRate => "pairing_rate",
+        RefusedReason::PairingTooLong => "pairing_too_long",
+    }
+}
+
+/// Does what the core wishes of the network, in order.
+pub(crate) async fn fulfil(network: NetworkHandle, mut wishes: mpsc::UnboundedReceiver<NetworkWish>) {
+    while let Some(wish) = wishes.recv().await {
+        let done = match wish {
+            NetworkWish::Connect { node, addresses } => network.set_partner(PeerKey(node.0), parsed(&addresses)).await,
+            NetworkWish::Pause { node } => network.pause_partner(PeerKey(node.0)).await,
+            NetworkWish::Remove { node } => network.remove_partner(PeerKey(node.0)).await,
+            NetworkWish::Bounce { node, addresses } => {
+                let removed = network.remove_partner(PeerKey(node.0)).await;
+                let network = network.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(BOUNCE).await;
+                    if let Err(error) = network.set_partner(PeerKey(node.0), parsed(&addresses)).await {
+                        tracing::warn!(%error, "a partner could not be taken up again");
+                    }
+                });
+                removed
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "the network did not take a partner");
+        }
+    }
+}
+
+fn parsed(addresses: &[String]) -> Vec<Address> {
+    addresses.iter().filter_map(|address| address.parse().ok()).collect()
+}
