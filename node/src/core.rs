@@ -219,6 +219,13 @@ impl Core {
         result
     }
 
+    /// Links name the real port, if it was left to the system to choose one.
+    pub fn api_listens_at(&mut self, address: std::net::SocketAddr) {
+        if self.config.api_listen.port() == 0 {
+            self.config.api_url = format!("http://{address}");
+        }
+    }
+
     /// Waits for the commit of this round before it is called.
     pub fn after_commit(&mut self, then: AfterCommit) {
         self.after.push(then);

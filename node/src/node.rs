@@ -106,6 +106,17 @@ impl Node {
         self.inputs.send(input).await.map_err(|_| Refused::from(Code::NotReady))
     }
 
+    /// The person plane's real address: a port of 0 was chosen by the system.
+    pub(crate) async fn listens_at(&self, address: std::net::SocketAddr) {
+        let told = self.change(move |core| {
+            core.api_listens_at(address);
+            Ok(())
+        });
+        if let Err(refused) = told.await {
+            tracing::warn!(%refused, "the node ended while it started");
+        }
+    }
+
     pub fn network(&self) -> &NetworkHandle {
         &self.network
     }

@@ -1,5 +1,6 @@
 //! From a configuration to a running node, and back: making the company, opening everything in order, stopping cleanly.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,12 @@ use crossport_protocol::ids::CompanyId;
 use crossport_protocol::replicator::{Config as ReplicatorConfig, Replicator};
 use crossport_protocol::suite::Suite;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{CoreThread, INPUTS, Input, Node, fulfil};
 use crate::config::Config;
+use crate::api::server::{ServeError, Server};
+use crate::api::settings::Settings;
 use crate::api::types::Company;
 use crate::core::{Core, Parts, now, random_array, time_text};
 use crate::keystore::{Keystore, KeystoreError};
@@ -38,8 +42,8 @@ pub enum NodeError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Network(#[from] NetworkError),
-    #[error("the API cannot listen: {0}")]
-    Api(std::io::Error),
+    #[error(transparent)]
+    Api(#[from] ServeError),
     #[error("{path}: {cause}")]
     File { path: PathBuf, cause: std::io::Error },
     #[error("the identity file {0} is damaged")]
@@ -135,7 +139,9 @@ fn passphrase(config: &Config) -> std::io::Result<Option<String>> {
 #[derive(Debug)]
 pub struct StartedNode {
     pub node: Node,
-    stop: watch::Sender<bool>,
+    stop: CancellationToken,
+    /// Where the person plane listens.
+    pub api_addresses: Vec<SocketAddr>,
     ended: watch::Receiver<Option<Arc<str>>>,
     thread: Option<std::thread::JoinHandle<Result<(), StoreError>>>,
     api: tokio::task::JoinHandle<()>,
@@ -169,9 +175,25 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
     });
     let handle = handle.map_err(|cause| NodeError::File { path: config.data_dir.clone(), cause })?;
     let node = Node { inputs, network, signed_in, metrics, journal, stopped: ended.clone() };
-    let (stop, stop_receiver) = watch::channel(false);
-    let api = crate::api::serve(node.clone(), &config, stop_receiver).await.map_err(NodeError::Api)?;
-    Ok(StartedNode { node, stop, ended, thread: Some(handle), api })
+    let stop = CancellationToken::new();
+    let (api, addresses) = serve(node.clone(), &config, stop.clone()).await?;
+    Ok(StartedNode { node, stop, api_addresses: addresses, ended, thread: Some(handle), api })
+}
+
+/// Starts the API: on the operators' socket and for people on TCP.
+async fn serve(
+    node: Node,
+    config: &Config,
+    stop: CancellationToken,
+) -> Result<(tokio::task::JoinHandle<()>, Vec<SocketAddr>), NodeError> {
+    let hosts = config.api_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).map(str::to_owned);
+    let settings = Settings { hosts: hosts.into_iter().collect(), ..Settings::default() };
+    let server = Server::bind(node.clone(), &config.operator_socket(), &[config.api_listen], settings).await?;
+    let addresses: Vec<SocketAddr> = server.addresses().collect();
+    if let Some(address) = addresses.first() {
+        node.listens_at(*address).await;
+    }
+    Ok((tokio::spawn(server.run(stop)), addresses))
 }
 
 /// Opens keys and store and brings everything up to the journal's end.
@@ -278,14 +300,15 @@ impl StartedNode {
 
     /// Stops cleanly: everything acknowledged is on disk, partners see the link end.
     pub async fn stop(mut self) -> Result<(), NodeError> {
-        self.stop.send_replace(true);
+        self.stop.cancel();
         // The core may have ended by itself; its result below tells why.
         drop(self.node.inputs.send(Input::Stop).await);
         let thread = self.thread.take();
         let joined = tokio::task::spawn_blocking(move || thread.map(std::thread::JoinHandle::join));
         let joined = tokio::time::timeout(STOP_WITHIN, joined).await;
         self.node.network.shutdown().await;
-        self.api.abort();
+        // The server ends by itself within its grace; a panic in it was logged where it happened.
+        drop(self.api.await);
         match joined {
             Ok(Ok(Some(Ok(result)))) => Ok(result?),
             _ => Err(NodeError::Core),
