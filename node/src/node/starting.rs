@@ -15,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CoreThread, INPUTS, Input, Node, fulfil};
 use crate::config::Config;
-use crate::api::server::{ServeError, Server};
-use crate::api::settings::Settings;
+use crate::api::{ServeError, Server, Settings};
 use crate::api::types::Company;
 use crate::core::{Core, Parts, now, random_array, time_text};
 use crate::keystore::{Keystore, KeystoreError};
