@@ -183,6 +183,8 @@ impl Core {
     pub fn catch_up_with_journal(&mut self, progress: &dyn Fn(u64, u64)) -> Result<u64, StoreError> {
         /// Records between two index batches: few enough to bound memory, many enough to amortise.
         const BATCH: u64 = 4_096;
+        // Chats that the index knows take their registers now; those that only the journal knows, after it was read.
+        self.read_registers();
         let mut done = 0u64;
         while let Some((position, entry)) = self.store.next_unapplied()? {
             self.apply_unapplied(position, entry)?;

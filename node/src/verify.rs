@@ -103,7 +103,7 @@ impl Verifier {
             }
             Record::Owner { chat, .. } => Some(chat.to_string()),
             Record::Identity { company, .. } => Some(company.to_string()),
-            Record::Exposure { .. } => None,
+            Record::Exposure { .. } | Record::Footing { .. } => None,
         };
         if named.is_some() {
             self.report.signatures = self.report.signatures.saturating_add(1);

@@ -68,7 +68,7 @@ impl Core {
 
     fn keep_record(&mut self, record: Record) {
         match &record {
-            Record::Envelope { chat, .. } | Record::Owner { chat, .. } => {
+            Record::Envelope { chat, .. } | Record::Owner { chat, .. } | Record::Footing { chat, .. } => {
                 self.changed_chats.insert(*chat);
             }
             Record::Identity { .. } | Record::Exposure { .. } => {}
@@ -111,7 +111,7 @@ impl Core {
         match entry {
             JournalEntry::Protocol(record) => {
                 self.store.stage_replayed(position, record.clone())?;
-                if let Record::Envelope { chat, .. } | Record::Owner { chat, .. } = &record {
+                if let Record::Envelope { chat, .. } | Record::Owner { chat, .. } | Record::Footing { chat, .. } = &record {
                     self.changed_chats.insert(*chat);
                 }
                 let replayed = self.replicate(|replicator, cx| replicator.replay(cx, record));
