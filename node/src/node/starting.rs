@@ -20,13 +20,15 @@ use crate::api::types::Company;
 use crate::core::{Core, Parts, now, random_array, time_text};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::metrics::Metrics;
-use crate::network::{ListenAddress, Network, NetworkConfig, NetworkError, NetworkEvents, Transport};
+use crate::network::{Address, ListenAddress, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, Transport};
 use crate::store::{Opened, Store, StoreError};
 
 const KEYS: &str = "keys";
 const STORE: &str = "store";
 const COMPANY: &str = "company";
 const NAME_CHARS_MAX: usize = 100;
+/// Binding takes microseconds; a system that needs longer has other problems.
+const LISTEN_WITHIN: Duration = Duration::from_secs(5);
 /// Everything that was asked before the stop is finished within this.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -155,7 +157,8 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
         tokio::task::spawn_blocking(move || prepare(config, metrics)).await.map_err(|_| NodeError::Core)??
     };
     let signed_in = prepared.signed_in.clone();
-    let (network, events) = start_network(&config, &prepared)?;
+    let (network, mut events) = start_network(&config, &prepared)?;
+    let listening = first_addresses(&mut events, &config).await;
     let (inputs, receiver) = mpsc::channel(INPUTS);
     let (wishes, wish_receiver) = mpsc::unbounded_channel();
     let (ended_sender, ended) = watch::channel(None);
@@ -164,7 +167,7 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
     tokio::spawn(forward(events, inputs.clone()));
     tokio::spawn(tick(Duration::from_millis(config.tick_ms), inputs.clone()));
     let mut core = prepared;
-    core.listening = network.addresses().iter().map(ToString::to_string).collect();
+    core.listening = listening;
     let thread = CoreThread { core, inputs: receiver, network: network.clone(), wishes, nodes: Default::default() };
     let handle = std::thread::Builder::new().name("core".to_owned()).spawn(move || {
         let ended = thread.run();
@@ -269,6 +272,32 @@ fn start_network(config: &Config, core: &Core) -> Result<(crate::network::Networ
     let quic = config.listen_quic.map(|socket| ListenAddress { socket, transport: Some(Transport::Quic) });
     let listen = [tcp, quic].into_iter().flatten().collect();
     Ok(Network::start(NetworkConfig::new(*core.keystore.node.expose(), listen))?)
+}
+
+/// Waits until every transport listens: before, tickets would carry no address.
+async fn first_addresses(events: &mut NetworkEvents, config: &Config) -> Vec<String> {
+    let wanted = usize::from(config.listen_tcp.is_some()).saturating_add(usize::from(config.listen_quic.is_some()));
+    let mut found: Vec<Address> = Vec::new();
+    let all = async {
+        let transports = |found: &[Address]| {
+            let mut transports: Vec<_> = found.iter().filter_map(Address::transport).collect();
+            transports.sort_unstable();
+            transports.dedup();
+            transports.len()
+        };
+        // Without partners nothing else can happen yet: strangers' requests wait behind these events.
+        while transports(&found) < wanted {
+            match events.recv().await {
+                Some(NetworkEvent::Listening { address }) => found.push(address),
+                Some(_) => {}
+                None => break,
+            }
+        }
+    };
+    if tokio::time::timeout(LISTEN_WITHIN, all).await.is_err() {
+        tracing::warn!("not every address is listened at yet");
+    }
+    found.iter().map(ToString::to_string).collect()
 }
 
 async fn forward(mut events: NetworkEvents, inputs: mpsc::Sender<Input>) {
