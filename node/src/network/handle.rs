@@ -97,7 +97,7 @@ impl NetworkHandle {
             done,
         })
         .await?;
-        answer.await.map_err(|_| CommandError::Stopped)?
+        self.answer(answer).await.ok_or(CommandError::Stopped)?
     }
 
     /// Disconnects a partner; from now on it is a stranger.
@@ -182,7 +182,7 @@ impl NetworkHandle {
         self.command(Command::Pair { addresses, order })
             .await
             .map_err(|_| PairError::Stopped)?;
-        answer.await.unwrap_or(Err(PairError::Stopped))
+        self.answer(answer).await.unwrap_or(Err(PairError::Stopped))
     }
 
     /// The addresses that this node listens on.
@@ -213,8 +213,18 @@ impl NetworkHandle {
     pub async fn shutdown(&self) {
         let (done, stopped) = oneshot::channel();
         if self.command(Command::Shutdown { done }).await.is_ok() {
-            // An error means that the network has stopped already.
-            let _stopped = stopped.await;
+            // No answer means that the network has stopped already.
+            let _stopped = self.answer(stopped).await;
+        }
+    }
+
+    /// `None` if the network stops before it answers. A command that is sent while the network's task ends stays in the queue,
+    /// and its answer with it, so the end of the queue is awaited as well.
+    async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = answer => answer.ok(),
+            () = self.commands.closed() => None,
         }
     }
 

@@ -3,9 +3,9 @@
 //! Owns numbers only. They are a struct rather than constants alone so that tests can wait for milliseconds where a node waits
 //! for seconds; a node runs with `NetworkLimits::default()`.
 //!
-//! What they bound together: a stranger can make this node hold at most `stranger_connections` x `stranger_streams` x 256 KiB
-//! (64 MiB) of unread bytes, and all partners together `event_bytes` of received frames plus `PARTNER_WINDOW_BYTES` (8 MiB)
-//! each while the node above is slow, plus `queue_bytes` each while the partner is slow.
+//! What they bound together: strangers can make this node hold at most `stranger_connections` x (`stranger_streams` + 4) x
+//! 256 KiB (64 MiB) of unread bytes. All partners together can make it hold `event_bytes` of received frames while the node
+//! above is slow, and each of them 8 MiB of unread bytes on a connection and `queue_bytes` of frames that it does not read.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ pub const MAX_FRAME_BYTES: usize = 1 << 20;
 /// The longest pairing request or answer: a ticket, an identity log and prekeys fit many times.
 pub const MAX_PAIR_BYTES: usize = 64 << 10;
 
-/// Unread bytes that one partner's TCP connection may park here. The multiplexer's own default is 1 GiB. At 100 ms of round trip
-/// this still carries 40 MB/s.
-pub(super) const PARTNER_WINDOW_BYTES: usize = 8 << 20;
+/// By how much the windows of one partner's TCP connection may grow together beyond the first 256 KiB of each stream. The
+/// multiplexer's own default is 1 GiB. At 100 ms of round trip a session still carries 40 MB/s.
+pub(super) const PARTNER_GROWTH_BYTES: usize = 4 << 20;
 
 /// The same for QUIC, where it cannot depend on who the peer is.
 pub(super) const QUIC_WINDOW_BYTES: u32 = 4 << 20;
 pub(super) const QUIC_STREAM_WINDOW_BYTES: u32 = 2 << 20;
 
-/// Streams that a partner may have open at once: session, pairing, identify, and room for blobs.
-pub(super) const PARTNER_STREAMS: usize = 16;
+/// Streams that a partner may have opened at once: session, pairing, identify, and room for blobs.
+pub(super) const PARTNER_STREAMS: usize = 12;
 
 #[derive(Debug, Clone)]
 pub struct NetworkLimits {
@@ -39,7 +39,7 @@ pub struct NetworkLimits {
     /// Connections of peers that are no partners, and of one of them. They are here to pair and leave.
     pub stranger_connections: usize,
     pub stranger_connections_per_peer: usize,
-    /// Streams that a stranger may have open at once: identify in both directions and one pairing request.
+    /// Streams that a stranger may have opened at once: identify and one pairing request.
     pub stranger_streams: usize,
     /// Partners kept connected.
     pub partners: usize,
@@ -99,7 +99,7 @@ impl Default for NetworkLimits {
             partner_connections: 8,
             stranger_connections: 32,
             stranger_connections_per_peer: 2,
-            stranger_streams: 8,
+            stranger_streams: 4,
             partners: 1_024,
             address_burst: 100,
             address_per_second: 20,

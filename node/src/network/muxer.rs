@@ -9,13 +9,16 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::UpgradeInfo;
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade};
+use tokio::time::Sleep;
 
 use super::limits::TokenBucket;
 
@@ -43,7 +46,11 @@ pub(super) struct Guard<M> {
     inner: M,
     opens: TokenBucket,
     flooded: bool,
+    closing: Option<Pin<Box<Sleep>>>,
 }
+
+/// A peer that does not read can keep a connection from closing in good order; after this it is dropped as it is.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 impl<M> Guard<M> {
     pub(super) fn new(inner: M, opens: TokenBucket) -> Self {
@@ -51,6 +58,7 @@ impl<M> Guard<M> {
             inner,
             opens,
             flooded: false,
+            closing: None,
         }
     }
 }
@@ -88,7 +96,13 @@ where
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), MuxerError>> {
-        Pin::new(&mut self.inner).poll_close(cx).map_err(Into::into)
+        if let Poll::Ready(closed) = Pin::new(&mut self.inner).poll_close(cx) {
+            return Poll::Ready(closed.map_err(Into::into));
+        }
+        let closing = self
+            .closing
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_DEADLINE)));
+        closing.as_mut().poll(cx).map(Ok)
     }
 
     fn poll(
@@ -108,8 +122,10 @@ impl From<libp2p::quic::Error> for MuxerError {
 /// Puts yamux on an encrypted connection.
 #[derive(Debug, Clone)]
 pub(super) struct YamuxUpgrade {
+    /// Streams that the peer may have open at once; one more ends the connection.
     pub streams: usize,
-    pub window_bytes: usize,
+    /// Unread bytes of all streams together, beside the first 256 KiB that yamux grants each.
+    pub growth_bytes: usize,
     pub opens: TokenBucket,
 }
 
@@ -119,18 +135,29 @@ impl YamuxUpgrade {
         C: AsyncRead + AsyncWrite + Unpin,
     {
         let mut config = yamux::Config::default();
-        // The order matters: yamux checks at each call that every stream could have its first window of 256 KiB.
-        config.set_max_num_streams(self.streams);
-        config.set_max_connection_receive_window(Some(self.window_bytes));
+        // yamux answers a stream beyond its own limit with a farewell, but goes on if the peer ignores it. So its limit is one
+        // that a peer within ours never reaches.
+        let streams = self.streams.saturating_add(OWN_STREAMS);
+        let window_bytes = streams.saturating_mul(yamux::DEFAULT_CREDIT as usize);
+        // It checks at each call that every stream could have its first window, so the old bound goes first.
+        config.set_max_connection_receive_window(None);
+        config.set_max_num_streams(streams);
+        config.set_max_connection_receive_window(Some(
+            window_bytes.saturating_add(self.growth_bytes),
+        ));
         let muxer = Muxer {
             connection: yamux::Connection::new(connection, config, mode),
             waiting: VecDeque::new(),
             waiting_waker: None,
             streams: self.streams,
+            open: Arc::default(),
         };
         Guard::new(muxer, self.opens)
     }
 }
+
+/// Streams that this node itself has open on a connection: identify, its answer to identify, a session, a pairing request.
+const OWN_STREAMS: usize = 4;
 
 impl UpgradeInfo for YamuxUpgrade {
     type Info = &'static str;
@@ -168,25 +195,28 @@ where
 }
 
 /// yamux makes progress only while it is asked for the next inbound stream, but the swarm asks for progress (`poll`) and for
-/// streams (`poll_inbound`) separately. Streams that turn up during progress wait here, at most as many as may be open.
+/// streams (`poll_inbound`) separately. Streams that turn up during progress wait here; they count as open.
 #[derive(Debug)]
 pub(super) struct Muxer<C> {
     connection: yamux::Connection<C>,
-    waiting: VecDeque<yamux::Stream>,
+    waiting: VecDeque<Counted>,
     waiting_waker: Option<Waker>,
     streams: usize,
+    open: Arc<AtomicUsize>,
 }
 
 impl<C> Muxer<C>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<yamux::Stream, MuxerError>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Counted, MuxerError>> {
         let next = ready!(self.connection.poll_next_inbound(cx));
-        Poll::Ready(
-            next.unwrap_or(Err(yamux::ConnectionError::Closed))
-                .map_err(Into::into),
-        )
+        let stream = next.unwrap_or(Err(yamux::ConnectionError::Closed))?;
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.streams {
+            return Poll::Ready(Err(MuxerError::Flood));
+        }
+        let counter = Some(self.open.clone());
+        Poll::Ready(Ok(Counted { stream, counter }))
     }
 }
 
@@ -194,13 +224,13 @@ impl<C> StreamMuxer for Muxer<C>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    type Substream = yamux::Stream;
+    type Substream = Counted;
     type Error = MuxerError;
 
     fn poll_inbound(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<yamux::Stream, MuxerError>> {
+    ) -> Poll<Result<Counted, MuxerError>> {
         if let Some(stream) = self.waiting.pop_front() {
             return Poll::Ready(Ok(stream));
         }
@@ -214,8 +244,10 @@ where
     fn poll_outbound(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<yamux::Stream, MuxerError>> {
-        self.connection.poll_new_outbound(cx).map_err(Into::into)
+    ) -> Poll<Result<Counted, MuxerError>> {
+        let stream = ready!(self.connection.poll_new_outbound(cx))?;
+        let counter = None;
+        Poll::Ready(Ok(Counted { stream, counter }))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), MuxerError>> {
@@ -227,9 +259,6 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<StreamMuxerEvent, MuxerError>> {
         let stream = ready!(self.poll_next(cx))?;
-        if self.waiting.len() >= self.streams {
-            return Poll::Ready(Err(MuxerError::Flood));
-        }
         self.waiting.push_back(stream);
         if let Some(waker) = self.waiting_waker.take() {
             waker.wake();
@@ -237,6 +266,49 @@ where
         // There may be more; other work of the connection goes first.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// A stream that counts as open until it is dropped, if the peer opened it.
+#[derive(Debug)]
+pub(super) struct Counted {
+    stream: yamux::Stream,
+    counter: Option<Arc<AtomicUsize>>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(open) = &self.counter {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
     }
 }
 

@@ -188,8 +188,15 @@ impl Partner {
         } = candidate;
         let dialed = matches!(source, Source::Opening(_));
         if self.handshakes.len() >= MAX_HANDSHAKES {
-            self.superseded(connection, dialed).await;
-            self.notify(Notice::Close { connection }).await;
+            let failure = DialFailure::Handshake("too many sessions at once".to_owned());
+            self.notify(Notice::NotAgreed {
+                key: self.key,
+                connection,
+                dialed,
+                failure: Some(failure),
+                refused: (!dialed).then_some(RefusedReason::StreamFlood),
+            })
+            .await;
             return;
         }
         let arbiter = self.is_arbiter();

@@ -3,6 +3,7 @@
 //! Waiting is always for a condition with a deadline, never for a time to pass.
 
 mod hostile;
+mod mallory;
 mod sessions;
 mod strangers;
 mod throughput;

@@ -14,7 +14,7 @@ use libp2p::{PeerId, Transport as _, noise, quic, tcp};
 
 use super::NetworkError;
 use super::limits::{
-    NetworkLimits, PARTNER_STREAMS, PARTNER_WINDOW_BYTES, QUIC_STREAM_WINDOW_BYTES,
+    NetworkLimits, PARTNER_GROWTH_BYTES, PARTNER_STREAMS, QUIC_STREAM_WINDOW_BYTES,
     QUIC_WINDOW_BYTES, TokenBucket,
 };
 use super::muxer::{Guard, YamuxUpgrade};
@@ -34,21 +34,15 @@ pub(super) fn build(
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex_ext(move |peer, _| {
-            let partner = partners.is_active(peer);
-            let streams = if partner {
-                PARTNER_STREAMS
-            } else {
-                stranger_streams
-            };
             // A stranger's windows never grow beyond the first 256 KiB of each stream.
-            let window_bytes = if partner {
-                PARTNER_WINDOW_BYTES
+            let (streams, growth_bytes) = if partners.is_active(peer) {
+                (PARTNER_STREAMS, PARTNER_GROWTH_BYTES)
             } else {
-                streams * yamux::DEFAULT_CREDIT as usize
+                (stranger_streams, 0)
             };
             YamuxUpgrade {
                 streams,
-                window_bytes,
+                growth_bytes,
                 opens: opens(),
             }
         })
