@@ -400,6 +400,7 @@ impl Drop for Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_text_carries_what_was_counted() {
@@ -437,5 +438,32 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    /// Every metric stands in the operators' reference, and nothing else does.
+    #[test]
+    fn the_reference_names_every_metric() {
+        let page = include_str!("../../docs/src/reference/metrics.md");
+        let rows = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `crossport_"));
+        let written: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        // A metric with labels is shown once it has a value.
+        let metrics = Metrics::new();
+        metrics.refused(Side::Connection, "broken");
+        metrics.message_stored(Origin::Local);
+        metrics.delivered("ab12", Duration::ZERO);
+        metrics.partner_behind("ab12", Duration::ZERO);
+        metrics.partner_connected("ab12", true);
+        metrics
+            .route("GET", "/healthz")
+            .answered(200, Duration::ZERO);
+        let text = metrics.text();
+        let types = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE crossport_"));
+        let found: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+        assert!(found.len() > 10, "{text}");
+        assert_eq!(written, found);
     }
 }

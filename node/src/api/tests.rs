@@ -8,11 +8,13 @@ mod document;
 mod double;
 mod feeds;
 mod guards;
+mod logs;
 mod refusals;
 mod speed;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -68,4 +70,15 @@ impl World {
     async fn unix(&self) -> Client {
         Client::unix(&self.socket()).await
     }
+}
+
+/// Looks again and again until it holds; a test that waits in vain says for what.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(client::DEADLINE, looking).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain until {what}"));
 }

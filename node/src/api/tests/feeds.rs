@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::DEADLINE;
 use super::double::{ANNA, BORIS, message};
-use super::{Client, World};
+use super::{Client, World, until};
 use crate::api::Settings;
 use crate::api::settings::FEEDS_PER_SESSION_MAX;
 use crate::api::types::Change;
@@ -222,22 +222,17 @@ async fn a_session_has_only_so_many_feeds() {
     let mut other = world.tcp().await;
     open(&mut other, BORIS, Some("0")).await;
     open_ones.clear();
-    let freed = async {
-        while world
+    until("closed feeds free their places", async || {
+        world
             .tcp()
             .await
             .read("/v0/changes")
             .token(ANNA)
             .status()
             .await
-            != Some(StatusCode::OK)
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, freed)
-        .await
-        .expect("closed feeds free their places");
+            == Some(StatusCode::OK)
+    })
+    .await;
 }
 
 #[tokio::test]

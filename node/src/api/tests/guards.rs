@@ -7,9 +7,10 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::World;
 use super::client::DEADLINE;
-use super::double::{ANNA, BORIS};
+use super::double::{ANNA, BORIS, message};
+use super::{World, until};
+use crate::api::types::Change;
 use crate::api::{ServeError, Server, Settings};
 
 const SEND: &str = "/v0/chats/c4c4/messages";
@@ -145,6 +146,19 @@ async fn slow_headers_end_the_connection() {
 #[tokio::test]
 async fn a_header_bomb_is_refused() {
     let world = World::start().await;
+    let fits = "a".repeat(8_000);
+    let reply = world
+        .tcp()
+        .await
+        .read("/healthz")
+        .header("x-long", &fits)
+        .reply()
+        .await;
+    assert_eq!(
+        reply.status,
+        StatusCode::OK,
+        "what browsers send of their own fits"
+    );
     let long = format!("X-Long: {}\r\n", "a".repeat(20_000));
     let many = "X-Many: a\r\n".repeat(500);
     for bomb in [long, many] {
@@ -277,17 +291,10 @@ async fn connections_are_counted_and_operators_still_get_in() {
         .await
     );
     drop(first);
-    let freed = async {
-        loop {
-            if world.tcp().await.read("/healthz").status().await == Some(StatusCode::OK) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, freed)
-        .await
-        .expect("a closed connection frees its seat");
+    until("a closed connection frees its seat", async || {
+        world.tcp().await.read("/healthz").status().await == Some(StatusCode::OK)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -373,9 +380,10 @@ async fn stopping_waits_for_requests_and_cuts_what_hangs() {
     let hang = async { hanging.write(SEND, &request).token(ANNA).status().await };
     let running = std::mem::replace(&mut world.running, tokio::spawn(async {}));
     let stop = async {
-        while !metric(&world, "crossport_api_connections 3").await {
-            tokio::task::yield_now().await;
-        }
+        until("the request hangs", async || {
+            metric(&world, "crossport_api_connections 3").await
+        })
+        .await;
         world.stop.cancel();
         tokio::time::timeout(DEADLINE, running).await
     };
@@ -386,4 +394,35 @@ async fn stopping_waits_for_requests_and_cuts_what_hangs() {
         .expect("stops without a panic");
     assert!(TcpStream::connect(world.address).await.is_err());
     assert!(!world.folder.path().join("operator.sock").exists());
+}
+
+#[tokio::test]
+async fn a_feed_that_nobody_reads_is_closed() {
+    let world = World::with(Settings {
+        write_stall_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    })
+    .await;
+    let text = "a".repeat(1000);
+    world
+        .node
+        .publish((0..20_000).map(|number| Change::Message(Box::new(message(number, &text)))));
+    let mut stream = TcpStream::connect(world.address).await.expect("connects");
+    let head = format!(
+        "GET /v0/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ANNA}\r\nLast-Event-ID: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    until("the feed is open", async || {
+        metric(&world, "crossport_api_feeds 1").await
+    })
+    .await;
+    until("the feed is closed", async || {
+        metric(&world, "crossport_api_feeds 0").await
+    })
+    .await;
+    let taken = rest(&mut stream).await.len();
+    assert!(
+        taken < 15_000_000,
+        "it did not get everything: {taken} bytes"
+    );
 }
