@@ -21,7 +21,7 @@ const BYTES: u64 = 4 * 1024 * 1024;
 pub(super) struct Anchoring {
     path: PathBuf,
     written_at: Option<Instant>,
-    written: u64,
+    written: Option<u64>,
     /// The last write failed, and that was said.
     complained: bool,
 }
@@ -44,7 +44,7 @@ impl Anchoring {
         let anchoring = Anchoring {
             path: path.to_owned(),
             written_at: None,
-            written: 0,
+            written: None,
             complained: false,
         };
         (anchoring, sure)
@@ -53,7 +53,7 @@ impl Anchoring {
     /// Writes the anchor if it is due.
     pub fn write_if_due(&mut self, head: &Head) {
         let old = self.written_at.is_none_or(|at| at.elapsed() >= INTERVAL);
-        let far = head.position.0.saturating_sub(self.written) >= BYTES;
+        let far = head.position.0.saturating_sub(self.written.unwrap_or(0)) >= BYTES;
         if old || far {
             self.write_now(head);
         }
@@ -62,12 +62,12 @@ impl Anchoring {
     /// A failure is no reason to stop: the anchor lags, which costs new incarnations after a restore and nothing else.
     pub fn write_now(&mut self, head: &Head) {
         self.written_at = Some(Instant::now());
-        if self.written == head.position.0 && !self.complained {
+        if self.written == Some(head.position.0) {
             return;
         }
         match anchor::write(&self.path, head) {
             Ok(()) => {
-                self.written = head.position.0;
+                self.written = Some(head.position.0);
                 self.complained = false;
             }
             Err(failure) => self.complain(&failure),
