@@ -370,7 +370,6 @@ fn empty_head(generation: [u8; 16]) -> HeadRow {
         applied: 0,
         border: 0,
         border_hash: [0; 32],
-        doubts: 0,
         clock: crossport_protocol::clock::Clock(0),
         chats: 0,
         streams: 0,

@@ -140,6 +140,7 @@ pub struct Store {
     replay: Option<Replay>,
     /// Something of the replay is not written yet, though it may have left no row.
     replayed: bool,
+    doubt: Doubt,
 
     cache: Mutex<Cache>,
     walk: Mutex<Option<Walk>>,
@@ -165,12 +166,12 @@ impl Store {
         let (journal, report) = Journal::open(&folder.join(JOURNAL), journal_key, options.journal)
             .map_err(StoreError::Journal)?;
         let reader = journal.reader();
-        let (mut registers, registers_report) =
+        let (registers, registers_report) =
             Registers::open_on(disk, &folder.join(REGISTERS), registers_key)?;
         let generation = journal.head().generation;
         let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), generation, &reader)?;
         let (anchoring, sure) = Anchoring::begin(&folder.join(ANCHOR), &reader, report.created);
-        let state = settle(&mut registers, &mut index, sure, &mut rebuilt)?;
+        let state = settle(&mut index, sure, &mut rebuilt)?;
         let mut store = Store {
             replay: Replay::begin(&reader, index.head().applied),
             journal,
@@ -185,14 +186,17 @@ impl Store {
             erasing: Erasing::default(),
             read_notes: ReadNotes::default(),
             replayed: false,
+            doubt: if sure { Doubt::None } else { Doubt::Unwritten },
             cache: Mutex::default(),
             walk: Mutex::default(),
             failure: Mutex::default(),
             latest: BTreeMap::new(),
         };
-        store.anchoring.write_now(&store.reader.head());
+        if sure {
+            store.anchoring.write_now(&store.reader.head());
+        }
         let opened = Opened {
-            continuity: state.continuity,
+            continuity: sure,
             journal: report,
             registers: registers_report,
             generation: number_of(&generation),
@@ -221,14 +225,17 @@ impl Store {
         head.saturating_sub(self.index.head().applied)
     }
 
-    /// How often this node had to doubt that its journal is the newest one.
+    /// Losses of continuity that the journal does not tell of yet: a replay of it would continue streams from before.
     pub fn doubts(&self) -> u64 {
-        self.index.head().doubts
+        u64::from(self.doubt != Doubt::None)
     }
 
-    /// Writes the anchor now: before the first bytes leave the node after a backup was taken.
+    /// Writes the anchor now: before the first bytes leave the node after a backup was taken. Not while the journal does
+    /// not tell of a loss of continuity, or the next start would take an old copy for the newest.
     pub fn write_anchor(&mut self) {
-        self.anchoring.write_now(&self.journal.head());
+        if self.doubt == Doubt::None {
+            self.anchoring.write_now(&self.journal.head());
+        }
     }
 
     /// Destroys what a newer copy of this journal had erased: after a restore, before anything is served.
@@ -249,7 +256,7 @@ impl Store {
         self.flush_read_notes(true)?;
         self.commit()?;
         self.registers.sync()?;
-        self.anchoring.write_now(&self.journal.head());
+        self.write_anchor();
         let Store { journal, index, .. } = self;
         index.close()?;
         journal.close().map_err(committing::refused)
@@ -260,6 +267,14 @@ impl Store {
     }
 }
 
+/// A loss of continuity on its way into the journal, as a footing of every chat that continues nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    Unwritten,
+    Staged,
+}
+
 /// The number that partners see for a database.
 fn number_of(generation: &[u8; 16]) -> u64 {
     let mut bytes = [0; 8];
@@ -268,7 +283,6 @@ fn number_of(generation: &[u8; 16]) -> u64 {
 }
 
 struct State {
-    continuity: bool,
     chats: Vec<ChatCore>,
     identities: Vec<(CompanyId, Vec<SignedIdentity>)>,
     exposures: Vec<(CompanyId, Option<Clock>)>,
@@ -307,27 +321,12 @@ fn has_records(reader: &JournalReader) -> bool {
     reader.scan(Position::START).next().is_some()
 }
 
-/// Register of the store itself: how often this node had to doubt that its journal is the newest one.
-const DOUBTS: &[u8] = b"\0store/doubts";
-
-/// Reads the state out of the index and makes sure that streams from before a loss of continuity are not continued:
-/// neither now nor after later starts, when the anchor fits again.
+/// Reads the state out of the index, beginning it anew if it cannot be read.
 fn settle(
-    registers: &mut Registers,
     index: &mut Index,
     sure: bool,
     rebuilt: &mut Option<String>,
 ) -> Result<State, StoreError> {
-    let counted = registers
-        .get(DOUBTS)
-        .and_then(|value| value.try_into().ok())
-        .map_or(0, u64::from_le_bytes);
-    let mut doubts = counted;
-    if !sure {
-        doubts = doubts.saturating_add(1);
-        let value = Some(doubts.to_le_bytes().to_vec());
-        registers.put_all(&[(DOUBTS.to_vec(), value)], true)?;
-    }
     let mut read = read_state(index);
     if let Err(failure) = &read {
         *rebuilt = Some(failure.to_string());
@@ -335,15 +334,9 @@ fn settle(
         read = read_state(index);
     }
     let mut state = read?;
-    // Replaying everything would continue the streams of before: new ones cost little.
-    state.continuity = sure && (doubts == 0 || rebuilt.is_none());
-    if index.head().doubts != doubts {
-        for core in &mut state.chats {
-            core.own = None;
-            index.put(rows::core(&core.owner.chat()), core);
-        }
-        index.head_mut().doubts = doubts;
-        index.write()?;
+    for core in state.chats.iter_mut().filter(|_| !sure) {
+        core.own = None;
+        core.owner_sure = false;
     }
     Ok(state)
 }
@@ -371,7 +364,6 @@ fn read_state(index: &Index) -> Result<State, IndexError> {
         exposures.push((company, until));
     }
     Ok(State {
-        continuity: false,
         chats,
         identities,
         exposures,

@@ -64,8 +64,6 @@ pub struct HeadRow {
     /// A border between groups at or before `applied`, and the running hash there.
     pub border: u64,
     pub border_hash: [u8; 32],
-    /// How many losses of continuity the rows know of.
-    pub doubts: u64,
     pub clock: Clock,
     pub chats: u32,
     pub streams: u32,
@@ -285,6 +283,7 @@ impl EnvelopeRow {
 // ---- Keys ----
 
 pub const HEAD: &[u8] = b"H";
+pub const CHATS: &[u8] = b"c";
 pub const CORES: &[u8] = b"C";
 pub const IDENTITIES: &[u8] = b"i";
 pub const EXPOSURES: &[u8] = b"x";
@@ -538,6 +537,12 @@ pub fn owner_records_end(chat: u32) -> Vec<u8> {
 
 pub fn identity(company: &CompanyId, seq: u64) -> Vec<u8> {
     key(b'i', &[&company.0, &seq.to_be_bytes()])
+}
+
+/// The id in a chat or core key.
+pub fn chat_of(key: &[u8]) -> Option<ChatId> {
+    let (chat, _) = key.get(1..)?.split_first_chunk::<32>()?;
+    Some(ChatId(*chat))
 }
 
 /// The company in an identity or exposure key.

@@ -52,6 +52,9 @@ impl Anchoring {
 
     /// Writes the anchor if it is due.
     pub fn write_if_due(&mut self, head: &Head) {
+        if self.written == Some(head.position.0) {
+            return;
+        }
         let old = self.written_at.is_none_or(|at| at.elapsed() >= INTERVAL);
         let far = head.position.0.saturating_sub(self.written.unwrap_or(0)) >= BYTES;
         if old || far {
@@ -61,10 +64,10 @@ impl Anchoring {
 
     /// A failure is no reason to stop: the anchor lags, which costs new incarnations after a restore and nothing else.
     pub fn write_now(&mut self, head: &Head) {
-        self.written_at = Some(Instant::now());
         if self.written == Some(head.position.0) {
             return;
         }
+        self.written_at = Some(Instant::now());
         match anchor::write(&self.path, head) {
             Ok(()) => {
                 self.written = Some(head.position.0);

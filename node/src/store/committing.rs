@@ -8,7 +8,7 @@ use std::mem;
 
 use super::record;
 use super::staging::StagedRecord;
-use super::{Store, StoreError};
+use super::{Doubt, Store, StoreError};
 use crate::index::rows::{self, PlaceRow};
 use crate::journal::{
     EraseError, Head, Journal, JournalError, MAX_GROUP_BYTES, MAX_GROUP_RECORDS, NewRecord,
@@ -46,6 +46,7 @@ impl Store {
     pub fn commit(&mut self) -> Result<Committed, StoreError> {
         self.check_readers()?;
         self.flush_read_notes(false)?;
+        self.stage_doubt()?;
         self.stage_erased_facts()?;
         let records = self.append_staged()?;
         let (erased, not_erased) = self.destroy()?;
@@ -53,7 +54,10 @@ impl Store {
         self.keep_fresh();
         let registers_wait = self.write_registers()?;
         let head = self.journal.head();
-        if records > 0 || erased > 0 {
+        if self.doubt == Doubt::Staged {
+            self.doubt = Doubt::None;
+        }
+        if self.doubt == Doubt::None {
             self.anchoring.write_if_due(&head);
         }
         Ok(Committed {

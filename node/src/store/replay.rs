@@ -59,6 +59,7 @@ impl Store {
     /// Only of the index. Damage is an entry: it is to be reported, and the replay goes on behind it.
     pub fn next_unapplied(&mut self) -> Result<Option<(Position, JournalEntry)>, StoreError> {
         let Some(replay) = self.replay.as_mut() else {
+            self.stage_doubt()?;
             return Ok(None);
         };
         self.replayed = true;
@@ -66,6 +67,7 @@ impl Store {
         let found = match replay.scan.next() {
             None => {
                 self.replay = None;
+                self.stage_doubt()?;
                 return Ok(None);
             }
             Some(Err(damage)) => {
@@ -101,10 +103,9 @@ impl Store {
     /// Drops the whole index. The replicator begins anew and replays everything; staged things must be committed before.
     pub fn rebuild_index(&mut self) -> Result<(), StoreError> {
         self.commit()?;
-        let (clock, doubts) = (self.index.head().clock, self.index.head().doubts);
+        let clock = self.index.head().clock;
         self.index.clear()?;
-        let head = self.index.head_mut();
-        (head.clock, head.doubts) = (clock, doubts);
+        self.index.head_mut().clock = clock;
         self.latest.clear();
         self.replay = Replay::begin(&self.reader, 0);
         self.replayed = true;

@@ -2,7 +2,7 @@
 //!
 //! Owns the encoded records that wait and the changes of registers that wait. It must not write anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crossport_protocol::clock::Clock;
@@ -15,7 +15,7 @@ use crossport_protocol::owner_log::{RecordHeader, SignedRecord};
 use crossport_protocol::replicator::{ChatCore, Record};
 
 use super::record::{self, Fact, kind};
-use super::{Store, StoreError, Stored};
+use super::{Doubt, Store, StoreError, Stored};
 use crate::index::rows::{
     self, EnvelopeRow, ErasureRow, ExposureRow, HashRow, NO_POSITION, PlaceRow, PostedRow, Spot,
 };
@@ -130,6 +130,29 @@ impl Store {
         self.read_notes.time_is(clock.time());
     }
 
+    /// After a loss of continuity: the journal says of every chat that nothing from before is continued, so that later
+    /// starts and replays know it too. Nothing to do while a replay may still bring chats.
+    pub(super) fn stage_doubt(&mut self) -> Result<(), StoreError> {
+        if self.doubt != Doubt::Unwritten || self.replay.is_some() {
+            return Ok(());
+        }
+        let mut chats = BTreeSet::new();
+        for table in [rows::CHATS, rows::CORES] {
+            for row in self.index.prefix(View::Staged, table) {
+                chats.extend(rows::chat_of(&row?.0));
+            }
+        }
+        for chat in chats {
+            self.stage(Record::Footing {
+                chat,
+                own: None,
+                owner_sure: false,
+            })?;
+        }
+        self.doubt = Doubt::Staged;
+        Ok(())
+    }
+
     /// The rows of a record; returns those that wait for its position.
     fn index_record(&mut self, record: Record, position: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         match record {
@@ -143,8 +166,18 @@ impl Store {
                     .put(rows::exposure(&partner), &ExposureRow { until });
                 Ok(Vec::new())
             }
-            // The chat's stored state carries it.
-            Record::Footing { .. } => Ok(Vec::new()),
+            Record::Footing {
+                chat,
+                own,
+                owner_sure,
+            } => {
+                let key = rows::core(&chat);
+                if let Some(mut core) = self.index.row::<ChatCore>(View::Staged, &key)? {
+                    (core.own, core.owner_sure) = (own, owner_sure);
+                    self.index.put(key, &core);
+                }
+                Ok(Vec::new())
+            }
         }
     }
 

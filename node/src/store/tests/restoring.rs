@@ -43,6 +43,7 @@ fn core() -> ChatCore {
         own: Some(77),
         accepted: None,
         deletes_ahead: BTreeMap::new(),
+        owner_sure: true,
     }
 }
 
@@ -95,11 +96,43 @@ fn a_restored_copy_is_noticed_and_never_continues_its_streams() {
 
     place.remove("index");
     let (mut store, opened) = place.open();
-    assert!(!opened.continuity, "a replay would open the old streams");
-    store.catch_up();
+    assert!(opened.continuity);
+    let mut footings = Vec::new();
+    while let Some((_, entry)) = store.next_unapplied().unwrap() {
+        if let JournalEntry::Protocol(Record::Footing {
+            own, owner_sure, ..
+        }) = entry
+        {
+            footings.push((own, owner_sure));
+        }
+    }
+    // One for the chat of the envelopes and one for the other: a replay learns the same.
+    assert_eq!(footings, [(None, false); 2]);
+}
+
+#[test]
+fn a_doubt_outlasts_crashes_until_the_journal_tells_of_it() {
+    let place = Place::new();
+    let mut store = place.start();
+    store.put_chat(&core());
+    store.take_all(&[&Author::new(ACME, 1).say(10, ANNA, "one")]);
+    drop(store);
+    place.remove("anchor");
+    for _ in 0..2 {
+        let (store, opened) = place.open();
+        assert!(!opened.continuity);
+        assert_eq!(store.doubts(), 1);
+    }
+    let mut store = place.start();
+    assert_eq!(store.doubts(), 0);
+    store.take_all(&[&Author::new(ACME, 2).say(11, ANNA, "two")]);
     drop(store);
     let (_, opened) = place.open();
     assert!(opened.continuity);
+    assert_eq!(
+        (opened.chats[0].own, opened.chats[0].owner_sure),
+        (None, false)
+    );
 }
 
 #[test]
@@ -109,8 +142,9 @@ fn a_journal_without_its_anchor_cannot_know() {
     store.take_all(&[&Author::new(ACME, 1).say(10, ANNA, "one")]);
     drop(store);
     place.remove("anchor");
-    let (store, opened) = place.open();
+    let (mut store, opened) = place.open();
     assert!(!opened.continuity);
+    store.commit().unwrap();
     drop(store);
     place.remove("journal");
     let (_, opened) = place.open();
