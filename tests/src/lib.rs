@@ -4,4 +4,5 @@
 
 pub mod house;
 pub mod power_cut;
+pub mod vectors;
 pub mod world;
