@@ -113,7 +113,8 @@ fn unbase32(text: &str) -> Option<Vec<u8>> {
             buffer &= (1 << bits) - 1;
         }
     }
-    (buffer == 0).then_some(bytes)
+    // A last digit that carries no bit of a byte would be a second spelling.
+    (buffer == 0 && bits < 5).then_some(bytes)
 }
 
 /// What the accepting company says to the inviter's node over the pairing protocol.
@@ -228,6 +229,7 @@ mod tests {
             let bad = String::from_utf8(bad).expect("ASCII");
             assert!(Ticket::from_text(&bad).is_err(), "character {index}");
         }
+        assert!(Ticket::from_text(&format!("{text}a")).is_err(), "a digit more");
         assert_eq!(Ticket::from_text("hello"), Err(TicketError::Prefix));
         assert_eq!(
             Ticket::from_text(&text[..text.len() - 9]),

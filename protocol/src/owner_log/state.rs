@@ -247,7 +247,8 @@ impl OwnerLog {
         Ok(())
     }
 
-    /// The acceptance is signed and answers the invitation that is open: an old one cannot be used again.
+    /// The acceptance is signed and answers the invitation that is open, and there is still room: an old one cannot be
+    /// used again.
     pub fn check_acceptance(
         &self,
         suite: Suite,
@@ -260,6 +261,12 @@ impl OwnerLog {
         if acceptance.chat != self.chat || acceptance.invitation != open.at {
             return Err(RecordError::Rule(
                 "the acceptance is for another invitation",
+            ));
+        }
+        // Counted here as well: many may have been invited while there was room for one.
+        if self.members().count() >= limits::CHAT_COMPANIES {
+            return Err(RecordError::Rule(
+                "the chat has as many companies as it may have",
             ));
         }
         if !acceptance.verify(suite) {
