@@ -5,4 +5,5 @@
 pub mod fuzz;
 pub mod house;
 pub mod power_cut;
+pub mod vectors;
 pub mod world;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use crossport_node::api::facade::{Caller, Lang, Made, Operator, UseCases};
 use crossport_node::api::types::{
-    AcceptInvitation, Chat, ChatKind, Invite, Login, MarkRead, Message, MessagePageQuery, NewChat, NewUser, Repeatable, SendMessage,
+    AcceptInvitation, Chat, ChatKind, Invite, Login, MarkRead, Message, MessagePageQuery, NewChat,
+    NewUser, Repeatable, SendMessage,
 };
 use crossport_node::config::{Config, Sources};
 use crossport_node::node::{Node, StartedNode};
@@ -20,7 +21,10 @@ use tempfile::TempDir;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The operator of every node of a test.
-pub const OPERATOR: Operator = Operator { uid: 0, lang: Lang::En };
+pub const OPERATOR: Operator = Operator {
+    uid: 0,
+    lang: Lang::En,
+};
 
 /// A company's node with its data folder.
 #[derive(Debug)]
@@ -40,9 +44,20 @@ impl Company {
 
     /// The same with settings of its own.
     pub async fn start_with(name: &str, flags: &[(&str, &str)]) -> Result<Company> {
-        let folder = tempfile::Builder::new().prefix("crossport-test-").tempdir()?;
-        let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut company = Company { name: name.to_owned(), folder, started: None, listen: "127.0.0.1:0".to_owned(), flags };
+        let folder = tempfile::Builder::new()
+            .prefix("crossport-test-")
+            .tempdir()?;
+        let flags = flags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut company = Company {
+            name: name.to_owned(),
+            folder,
+            started: None,
+            listen: "127.0.0.1:0".to_owned(),
+            flags,
+        };
         company.up().await?;
         Ok(company)
     }
@@ -50,8 +65,16 @@ impl Company {
     /// Starts the node again, on the port that it had.
     pub async fn up(&mut self) -> Result<()> {
         let config = self.config()?;
-        let started = crossport_node::node::start(config).await.with_context(|| format!("starting {}", self.name))?;
-        let address = started.node.network().addresses().into_iter().next().context("the node listens nowhere")?;
+        let started = crossport_node::node::start(config)
+            .await
+            .with_context(|| format!("starting {}", self.name))?;
+        let address = started
+            .node
+            .network()
+            .addresses()
+            .into_iter()
+            .next()
+            .context("the node listens nowhere")?;
         self.listen = format!("127.0.0.1:{}", address.port());
         self.started = Some(started);
         Ok(())
@@ -59,7 +82,10 @@ impl Company {
 
     pub fn config(&self) -> Result<Config> {
         let mut values = vec![
-            ("data_dir".to_owned(), self.folder.path().join("data").display().to_string()),
+            (
+                "data_dir".to_owned(),
+                self.folder.path().join("data").display().to_string(),
+            ),
             ("company".to_owned(), self.name.clone()),
             ("listen_tcp".to_owned(), self.listen.clone()),
             ("listen_quic".to_owned(), "off".to_owned()),
@@ -67,8 +93,14 @@ impl Company {
             ("tick_ms".to_owned(), "10".to_owned()),
         ];
         values.extend(self.flags.iter().cloned());
-        let flags = values.into_iter().map(|(key, value)| (key.clone(), value, format!("--set {key}"))).collect();
-        Ok(Config::load(&Sources { flags, ..Sources::default() })?)
+        let flags = values
+            .into_iter()
+            .map(|(key, value)| (key.clone(), value, format!("--set {key}")))
+            .collect();
+        Ok(Config::load(&Sources {
+            flags,
+            ..Sources::default()
+        })?)
     }
 
     /// Stops the node cleanly.
@@ -81,21 +113,43 @@ impl Company {
 
     /// The running node.
     pub fn node(&self) -> &Node {
-        &self.started.as_ref().expect("the test started this node").node
+        &self
+            .started
+            .as_ref()
+            .expect("the test started this node")
+            .node
     }
 
     /// Adds a person and signs them in.
     pub async fn person(&self, nickname: &str) -> Result<Caller> {
-        let new = NewUser { client_id: format!("add-{nickname}"), nickname: nickname.to_owned(), name: None, administrator: false };
+        let new = NewUser {
+            client_id: format!("add-{nickname}"),
+            nickname: nickname.to_owned(),
+            name: None,
+            administrator: false,
+        };
         let activation = self.node().add_user(OPERATOR, new).await?;
-        let login = Login { client_id: format!("login-{nickname}"), secret: activation.secret, device: "test".to_owned() };
+        let login = Login {
+            client_id: format!("login-{nickname}"),
+            secret: activation.secret,
+            device: "test".to_owned(),
+        };
         let session = self.node().login(login, Lang::En).await?;
-        let caller = self.node().authenticate(secret_hash(&session.token), Lang::En).await?;
+        let caller = self
+            .node()
+            .authenticate(secret_hash(&session.token), Lang::En)
+            .await?;
         caller.context("the new session is alive")
     }
 
     /// Makes a chat and returns its row.
-    pub async fn chat(&self, by: Caller, kind: ChatKind, title: &str, people: &[&str]) -> Result<Chat> {
+    pub async fn chat(
+        &self,
+        by: Caller,
+        kind: ChatKind,
+        title: &str,
+        people: &[&str],
+    ) -> Result<Chat> {
         let new = NewChat {
             client_id: format!("chat-{title}-{}", people.join("-")),
             kind,
@@ -109,19 +163,37 @@ impl Company {
 
     /// Posts a text; the text is its own client id.
     pub async fn post(&self, by: Caller, chat: &str, text: &str) -> Result<Message> {
-        let message = SendMessage { client_id: text.chars().take(64).collect(), text: text.to_owned(), reply_to: None };
-        Ok(self.node().send_message(by, chat.to_owned(), message).await?)
+        let message = SendMessage {
+            client_id: text.chars().take(64).collect(),
+            text: text.to_owned(),
+            reply_to: None,
+        };
+        Ok(self
+            .node()
+            .send_message(by, chat.to_owned(), message)
+            .await?)
     }
 
     /// The texts of the newest page, oldest first; deleted and service messages are left out.
     pub async fn texts(&self, by: Caller, chat: &str) -> Result<Vec<String>> {
-        let query = MessagePageQuery { limit: Some(200), ..MessagePageQuery::default() };
+        let query = MessagePageQuery {
+            limit: Some(200),
+            ..MessagePageQuery::default()
+        };
         let page = self.node().messages(by, chat.to_owned(), query).await?;
-        Ok(page.messages.into_iter().filter(|message| message.service.is_none()).filter_map(|message| message.text).collect())
+        Ok(page
+            .messages
+            .into_iter()
+            .filter(|message| message.service.is_none())
+            .filter_map(|message| message.text)
+            .collect())
     }
 
     pub async fn read_all(&self, by: Caller, chat: &str) -> Result<Chat> {
-        let read = MarkRead { client_id: "read".to_owned(), up_to: None };
+        let read = MarkRead {
+            client_id: "read".to_owned(),
+            up_to: None,
+        };
         Ok(self.node().mark_read(by, chat.to_owned(), read).await?)
     }
 
@@ -131,29 +203,60 @@ impl Company {
     }
 
     pub async fn pause(&self, partner: &str) -> Result<()> {
-        self.node().pause_partner(OPERATOR, partner.to_owned(), Repeatable { client_id: "pause".to_owned() }).await?;
+        self.node()
+            .pause_partner(
+                OPERATOR,
+                partner.to_owned(),
+                Repeatable {
+                    client_id: "pause".to_owned(),
+                },
+            )
+            .await?;
         Ok(())
     }
 
     pub async fn resume(&self, partner: &str) -> Result<()> {
-        self.node().resume_partner(OPERATOR, partner.to_owned(), Repeatable { client_id: "resume".to_owned() }).await?;
+        self.node()
+            .resume_partner(
+                OPERATOR,
+                partner.to_owned(),
+                Repeatable {
+                    client_id: "resume".to_owned(),
+                },
+            )
+            .await?;
         Ok(())
     }
 
     pub async fn is_linked(&self, partner: &str) -> Result<bool> {
-        Ok(self.node().partner(OPERATOR, partner.to_owned()).await?.connected)
+        Ok(self
+            .node()
+            .partner(OPERATOR, partner.to_owned())
+            .await?
+            .connected)
     }
 }
 
 /// Pairs two companies with a real ticket and waits until they are linked.
 pub async fn pair(inviter: &Company, invited: &Company) -> Result<()> {
-    let invite = Invite { client_id: "invite".to_owned(), expires_in_s: None, alias: None };
+    let invite = Invite {
+        client_id: "invite".to_owned(),
+        expires_in_s: None,
+        alias: None,
+    };
     let invitation = inviter.node().invite_partner(OPERATOR, invite).await?;
-    let accept = AcceptInvitation { client_id: "accept".to_owned(), ticket: invitation.ticket, alias: None };
+    let accept = AcceptInvitation {
+        client_id: "accept".to_owned(),
+        ticket: invitation.ticket,
+        alias: None,
+    };
     invited.node().accept_partner(OPERATOR, accept).await?;
-    eventually(&format!("{} and {} are linked", inviter.name, invited.name), || async {
-        Ok(inviter.is_linked(&invited.name).await? && invited.is_linked(&inviter.name).await?)
-    })
+    eventually(
+        &format!("{} and {} are linked", inviter.name, invited.name),
+        || async {
+            Ok(inviter.is_linked(&invited.name).await? && invited.is_linked(&inviter.name).await?)
+        },
+    )
     .await
 }
 
@@ -181,6 +284,9 @@ where
 
 /// Fails with both sides when they differ.
 pub fn check<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, expected: T) -> Result<()> {
-    ensure!(seen == expected, "{what}: saw {seen:?}, expected {expected:?}");
+    ensure!(
+        seen == expected,
+        "{what}: saw {seen:?}, expected {expected:?}"
+    );
     Ok(())
 }

@@ -1,0 +1,134 @@
+//! Envelopes with erased payloads, as a member meets them that knows the chat and its keys.
+
+use crossport_protocol::event::{Delete, Edit, Event};
+use crossport_protocol::fields::Fields;
+use crossport_protocol::frame::{EnvelopeItem, Erasure};
+use crossport_protocol::ids::{EventId, Head};
+
+use super::super::Vector;
+use super::super::cast;
+use super::{Pen, Talk, known, proof};
+
+fn vector(talk: &Talk, name: &str, item: &EnvelopeItem) -> Vector {
+    Vector::encoded("item", name, item)
+        .given("chat", talk.chat.id().to_string())
+        .given("known", known(talk))
+}
+
+/// The greeting of the talk without its text.
+fn erased(talk: &Talk, erasures: &[Erasure]) -> EnvelopeItem {
+    let mut envelope = talk.acme[0].sealed.clone();
+    envelope.payloads[1].0.clear();
+    EnvelopeItem {
+        envelope,
+        erasures: erasures.to_vec(),
+    }
+}
+
+pub(super) fn items(talk: &Talk) -> Vec<Vector> {
+    let proven = erased(talk, &[proof(&talk.acme[2], 1, 0)]);
+    let whole = EnvelopeItem::whole(talk.acme[0].sealed.clone());
+    let mut vectors = vec![
+        vector(talk, "nothing erased", &whole).value(&whole),
+        vector(talk, "erased, with proof", &proven).value(&proven),
+        of_delete(talk),
+    ];
+    vectors.extend(no_proofs(talk));
+    vectors.extend(proofs_by_others(talk));
+    vectors
+}
+
+fn refused(talk: &Talk, name: &str, reason: &str, erasures: &[Erasure]) -> Vector {
+    let item = erased(talk, erasures);
+    vector(talk, &format!("erased, {name}"), &item).refused(reason)
+}
+
+/// The true delete, spoilt on the way.
+fn no_proofs(talk: &Talk) -> Vec<Vector> {
+    let good = proof(&talk.acme[2], 1, 0);
+    let unproven = "unproven_erasure";
+    let mut unsigned = good.clone();
+    unsigned.proof.signature = talk.acme[0].sealed.signature;
+    let mut empty = good.clone();
+    empty.proof.payloads[0].0.clear();
+    let elsewhere = Erasure {
+        place: 0,
+        ..good.clone()
+    };
+    let nowhere = Erasure {
+        proof_place: 9,
+        ..good
+    };
+    vec![
+        refused(talk, "without proof", unproven, &[]),
+        refused(
+            talk,
+            "with the proof for another place",
+            unproven,
+            &[elsewhere],
+        ),
+        refused(
+            talk,
+            "by a delete that is erased itself",
+            unproven,
+            &[empty],
+        ),
+        refused(
+            talk,
+            "by a delete with a bad signature",
+            "bad_signature",
+            &[unsigned],
+        ),
+        refused(talk, "by an event that is not there", unproven, &[nowhere]),
+    ]
+}
+
+/// Events that are well signed and delete nothing of this message.
+fn proofs_by_others(talk: &Talk) -> Vec<Vector> {
+    let (acme, globex) = (cast::acme(), cast::globex());
+    let hello = talk.acme[0].event_id(1);
+    let delete = |target: EventId| Event::Delete(Delete { target });
+    let edit = Event::Edit(Edit {
+        target: hello,
+        text: "x".to_owned(),
+        fields: Fields::none(),
+    });
+    let mut ours = Pen::new(talk, &acme, talk.acme[1].head(), "deletes");
+    let mut theirs = Pen::new(talk, &globex, Head::START, "a stranger deletes");
+    let others = [
+        (
+            "by another person of the company",
+            ours.write(&[("carl", delete(hello))]),
+        ),
+        (
+            "by a delete of another message",
+            ours.write(&[("anna", delete(talk.acme[0].event_id(0)))]),
+        ),
+        ("by what is no delete", ours.write(&[("anna", edit)])),
+        (
+            "by another company",
+            theirs.write(&[("anna", delete(hello))]),
+        ),
+    ];
+    others
+        .iter()
+        .map(|(name, by)| refused(talk, name, "unproven_erasure", &[proof(by, 1, 0)]))
+        .collect()
+}
+
+/// A delete whose own payload is gone, with a later delete that names it.
+fn of_delete(talk: &Talk) -> Vector {
+    let globex = cast::globex();
+    let target = talk.acme[0].event_id(1);
+    let mut pen = Pen::new(talk, &globex, Head::START, "a delete is deleted");
+    let first = pen.write(&[("boris", Event::Delete(Delete { target }))]);
+    let target = first.event_id(0);
+    let second = pen.write(&[("boris", Event::Delete(Delete { target }))]);
+    let mut envelope = first.sealed.clone();
+    envelope.payloads[0].0.clear();
+    let item = EnvelopeItem {
+        envelope,
+        erasures: vec![proof(&second, 0, 0)],
+    };
+    vector(talk, "erased, a delete", &item).refused("unproven_erasure")
+}
