@@ -28,6 +28,7 @@ mod link;
 mod muxer;
 mod pairing;
 mod partner;
+mod rates;
 mod service;
 mod session;
 mod streams;

@@ -106,6 +106,14 @@ impl Address {
         self.transport
     }
 
+    /// `None` if the address is a name.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        match self.host {
+            Host::Ip(ip) => Some(ip),
+            Host::Name(_) => None,
+        }
+    }
+
     /// The port is zero only in an address that was never bound.
     pub fn port(&self) -> u16 {
         self.port

@@ -7,7 +7,7 @@
 //! 256 KiB (64 MiB) of unread bytes. All partners together can make it hold `event_bytes` of received frames while the node
 //! above is slow, and each of them 8 MiB of unread bytes on a connection and `queue_bytes` of frames that it does not read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest frame of a session. Larger things are split above, so that nothing blocks a link for long.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -80,6 +80,9 @@ pub struct NetworkLimits {
     pub pair_burst: u32,
     pub pair_per_second: u32,
     pub pair_concurrent: usize,
+    /// The share of one IP address in that, so that one stranger cannot keep all others from pairing.
+    pub pair_address_burst: u32,
+    pub pair_address_per_minute: u32,
     /// One pairing request from open to answer, on either side.
     pub pair_deadline: Duration,
 
@@ -118,72 +121,15 @@ impl Default for NetworkLimits {
             silence: Duration::from_secs(15),
             ping_every: Duration::from_secs(5),
             drain: Duration::from_secs(2),
-            pair_burst: 20,
+            pair_burst: 60,
             pair_per_second: 2,
             pair_concurrent: 16,
+            pair_address_burst: 30,
+            pair_address_per_minute: 10,
             pair_deadline: Duration::from_secs(10),
             redial_first: Duration::from_millis(200),
             redial_longest: Duration::from_secs(60),
             simultaneous: Duration::from_secs(3),
         }
-    }
-}
-
-/// A token bucket: `burst` at once, refilled at `per_second`.
-#[derive(Debug, Clone)]
-pub(super) struct TokenBucket {
-    burst: f64,
-    per_second: f64,
-    tokens: f64,
-    filled: Instant,
-}
-
-impl TokenBucket {
-    pub(super) fn new(burst: u32, per_second: u32, now: Instant) -> Self {
-        Self {
-            burst: burst.into(),
-            per_second: per_second.into(),
-            tokens: burst.into(),
-            filled: now,
-        }
-    }
-
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
-
-    /// A full bucket remembers nothing, so it may be forgotten.
-    pub(super) fn is_full(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        self.tokens >= self.burst
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.burst);
-        self.filled = now;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let start = Instant::now();
-        let mut bucket = TokenBucket::new(3, 2, start);
-        let taken = (0..10).filter(|_| bucket.take(start)).count();
-        assert_eq!(taken, 3);
-        let later = start + Duration::from_secs(1);
-        let taken = (0..10).filter(|_| bucket.take(later)).count();
-        assert_eq!(taken, 2);
-        assert!(!bucket.is_full(later));
-        assert!(bucket.is_full(start + Duration::from_secs(60)));
     }
 }

@@ -20,7 +20,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade};
 use tokio::time::Sleep;
 
-use super::limits::TokenBucket;
+use super::rates::TokenBucket;
 
 /// Why a connection ended, found again by `flooded` in the error that the swarm reports.
 #[derive(Debug, thiserror::Error)]

@@ -74,6 +74,8 @@ pub(super) struct Stops {
     pub removed: CancellationToken,
     /// After what is queued has been written: this node stops.
     pub finished: CancellationToken,
+    /// The task has ended and reported everything.
+    pub ended: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -141,8 +143,13 @@ impl Partner {
         }
     }
 
-    /// Runs until the partner is removed or the network stops.
-    pub(super) async fn run(mut self) {
+    /// Runs until the partner is removed or the network stops. A partner that was removed and set again has an older task, which
+    /// is awaited: its `PartnerDown` comes before the next `PartnerUp`.
+    pub(super) async fn run(mut self, older: Option<CancellationToken>) {
+        let _ended = self.stops.ended.clone().drop_guard();
+        if let Some(older) = older {
+            older.cancelled().await;
+        }
         // Nobody listening means that the node above is gone and the network is about to stop.
         match self.serve().await {
             Ok(()) => {}

@@ -17,13 +17,15 @@ use libp2p::swarm::{Config, ConnectionId, NetworkBehaviour, Swarm};
 use libp2p::{Multiaddr, PeerId, connection_limits, identify};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use super::address::{Address, ListenAddress, Transport};
 use super::event::{NetworkEvent, RefusedReason};
 use super::handle::Command;
 use super::key::NodeKey;
-use super::limits::{NetworkLimits, TokenBucket};
+use super::limits::NetworkLimits;
 use super::partner::Notice;
+use super::rates::{AddressRates, TokenBucket};
 use super::streams;
 use super::transport;
 use super::{Context, NetworkError};
@@ -44,6 +46,8 @@ pub(super) struct Service {
     commands: mpsc::Receiver<Command>,
     notices: mpsc::Receiver<Notice>,
     partners: HashMap<NodeKey, PartnerEntry>,
+    /// Tasks of removed partners that have not ended yet.
+    ending: HashMap<NodeKey, CancellationToken>,
     /// Dials under way, by the connection that they will become.
     dials: HashMap<ConnectionId, Dial>,
     connections: HashMap<ConnectionId, Connection>,
@@ -54,6 +58,7 @@ pub(super) struct Service {
     partner_tasks: JoinSet<()>,
     outbox: VecDeque<NetworkEvent>,
     pair_rate: TokenBucket,
+    pair_address_rates: AddressRates,
     pair_slots: Arc<Semaphore>,
     ask_slots: Arc<Semaphore>,
 }
@@ -92,6 +97,7 @@ impl Service {
             commands,
             notices,
             partners: HashMap::new(),
+            ending: HashMap::new(),
             dials: HashMap::new(),
             connections: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -99,7 +105,15 @@ impl Service {
             errands: JoinSet::new(),
             partner_tasks: JoinSet::new(),
             outbox: VecDeque::new(),
-            pair_rate: TokenBucket::new(limits.pair_burst, limits.pair_per_second, Instant::now()),
+            pair_rate: TokenBucket::new(
+                limits.pair_burst,
+                limits.pair_per_second.into(),
+                Instant::now(),
+            ),
+            pair_address_rates: AddressRates::new(
+                limits.pair_address_burst,
+                f64::from(limits.pair_address_per_minute) / 60.0,
+            ),
             pair_slots: Arc::new(Semaphore::new(limits.pair_concurrent)),
             ask_slots: Arc::new(Semaphore::new(limits.pair_concurrent)),
             context,

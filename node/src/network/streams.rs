@@ -29,7 +29,8 @@ use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use tokio::sync::oneshot;
 
 use super::event::RefusedReason;
-use super::limits::{NetworkLimits, TokenBucket};
+use super::limits::NetworkLimits;
+use super::rates::AddressRates;
 
 /// The protocols that nodes speak. Files will have their own streams, `/crossport/blobs/0`, so that bulk never waits in front
 /// of a message.
@@ -118,21 +119,19 @@ pub(super) struct Behaviour {
     partners: std::sync::Arc<Partners>,
     limits: NetworkLimits,
     connections: HashMap<PeerId, Vec<ConnectionId>>,
-    addresses: HashMap<IpAddr, TokenBucket>,
+    addresses: AddressRates,
     actions: VecDeque<ToSwarm<Inbound, Open>>,
     waker: Option<Waker>,
 }
 
-/// IP addresses whose connection rate is remembered. Buckets that are full again are forgotten first.
-const MAX_ADDRESSES: usize = 4_096;
-
 impl Behaviour {
     pub(super) fn new(partners: std::sync::Arc<Partners>, limits: NetworkLimits) -> Self {
+        let addresses = AddressRates::new(limits.address_burst, limits.address_per_second.into());
         Self {
             partners,
             limits,
             connections: HashMap::new(),
-            addresses: HashMap::new(),
+            addresses,
             actions: VecDeque::new(),
             waker: None,
         }
@@ -188,19 +187,7 @@ impl Behaviour {
             AddressPart::Ip6(ip) => Some(IpAddr::V6(ip)),
             _ => None,
         });
-        let Some(ip) = ip else { return Ok(()) };
-        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&ip) {
-            self.addresses.retain(|_, bucket| !bucket.is_full(now));
-            if self.addresses.len() >= MAX_ADDRESSES {
-                return Err(NotAdmitted(RefusedReason::ConnectionRate));
-            }
-        }
-        let (burst, per_second) = (self.limits.address_burst, self.limits.address_per_second);
-        let bucket = self
-            .addresses
-            .entry(ip)
-            .or_insert_with(|| TokenBucket::new(burst, per_second, now));
-        if bucket.take(now) {
+        if ip.is_none_or(|ip| self.addresses.take(ip, now)) {
             Ok(())
         } else {
             Err(NotAdmitted(RefusedReason::ConnectionRate))

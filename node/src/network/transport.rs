@@ -15,9 +15,10 @@ use libp2p::{PeerId, Transport as _, noise, quic, tcp};
 use super::NetworkError;
 use super::limits::{
     NetworkLimits, PARTNER_GROWTH_BYTES, PARTNER_STREAMS, QUIC_STREAM_WINDOW_BYTES,
-    QUIC_WINDOW_BYTES, TokenBucket,
+    QUIC_WINDOW_BYTES,
 };
 use super::muxer::{Guard, YamuxUpgrade};
+use super::rates::TokenBucket;
 use super::streams::Partners;
 
 pub(super) fn build(
@@ -26,7 +27,7 @@ pub(super) fn build(
     limits: &NetworkLimits,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
     let (burst, per_second) = (limits.stream_burst, limits.stream_per_second);
-    let opens = move || TokenBucket::new(burst, per_second, Instant::now());
+    let opens = move || TokenBucket::new(burst, per_second.into(), Instant::now());
     let stranger_streams = limits.stranger_streams;
 
     let noise = noise::Config::new(keys).map_err(|error| NetworkError::Keys(error.to_string()))?;

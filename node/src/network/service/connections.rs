@@ -305,13 +305,17 @@ impl Service {
     }
 
     fn pair_stream(&mut self, key: NodeKey, connection: ConnectionId, stream: Stream) {
+        let Some(found) = self.connections.get(&connection) else {
+            return;
+        };
+        let (address, now) = (found.address.clone(), Instant::now());
+        // The address goes first, so that what one asks too much is not taken from all others.
+        let within = address
+            .ip()
+            .is_none_or(|ip| self.pair_address_rates.take(ip, now))
+            && self.pair_rate.take(now);
         let slot = self.pair_slots.clone().try_acquire_owned();
-        let found = self
-            .connections
-            .get(&connection)
-            .map(|connection| connection.address.clone());
-        let (Ok(slot), Some(address), true) = (slot, found, self.pair_rate.take(Instant::now()))
-        else {
+        let (true, Ok(slot)) = (within, slot) else {
             self.refuse(RefusedReason::PairingRate, Some(key));
             self.close(connection);
             return;

@@ -97,7 +97,8 @@ impl Service {
         let (candidates, receiver) = mpsc::channel(CANDIDATES);
         let stops = Stops::default();
         let partner = Partner::new(key, self.context.clone(), receiver, stops.clone());
-        let task = self.partner_tasks.spawn(partner.run()).id();
+        let older = self.ending.remove(&key);
+        let task = self.partner_tasks.spawn(partner.run(older)).id();
         let redial = Redial::new(&self.context.shared.limits, now);
         PartnerEntry {
             peer,
@@ -131,6 +132,7 @@ impl Service {
         }
         if let Some(partner) = self.partners.remove(&key) {
             partner.stops.removed.cancel();
+            self.ending.insert(key, partner.stops.ended);
         }
         self.close_all_of(peer);
     }
@@ -324,6 +326,7 @@ impl Service {
             Err(error) => error.id(),
         };
         self.unless_failed(ended);
+        self.ending.retain(|_, ended| !ended.is_cancelled());
         // A task that was told to stop belongs to no entry any more. One that failed is started anew.
         let found = self
             .partners

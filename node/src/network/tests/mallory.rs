@@ -13,8 +13,8 @@ use libp2p::{Transport as _, noise, tcp};
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
-use crate::network::limits::TokenBucket;
 use crate::network::muxer::YamuxUpgrade;
+use crate::network::rates::TokenBucket;
 
 pub(super) struct Mallory {
     keys: Keypair,
@@ -41,7 +41,7 @@ impl Mallory {
             .multiplex(YamuxUpgrade {
                 streams: NO_LIMIT as usize,
                 growth_bytes: usize::MAX,
-                opens: TokenBucket::new(NO_LIMIT, NO_LIMIT, std::time::Instant::now()),
+                opens: TokenBucket::new(NO_LIMIT, 0.0, std::time::Instant::now()),
             })
             .boxed();
         let options = DialOpts {

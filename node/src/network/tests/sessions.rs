@@ -255,6 +255,34 @@ async fn a_paused_partner_is_told_so_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_partner_removed_and_set_again_goes_down_before_it_comes_up() {
+    let (mut anna, boris) = pair_of(Transport::Tcp, quick(), quick()).await;
+    let mut up = anna.handle.connections().first().map(|link| link.link);
+    for _ in 0..20 {
+        anna.handle
+            .remove_partner(boris.key())
+            .await
+            .expect("running");
+        anna.partner(boris.key(), vec![]).await;
+        let key = boris.key();
+        anna.hear("boris to come up", |event| match event {
+            NetworkEvent::PartnerDown { link, .. } => {
+                assert_eq!(up.take(), Some(*link));
+                None
+            }
+            NetworkEvent::PartnerUp {
+                key: found, link, ..
+            } if *found == key => {
+                assert_eq!(up.replace(*link), None);
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_writes_what_is_queued() {
     let (anna, mut boris) = pair_of(Transport::Tcp, quick(), quick()).await;
     for number in 0..1_000 {

@@ -159,13 +159,7 @@ async fn what_cannot_pair_says_why() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pairing_requests_beyond_the_rate_are_refused_and_partners_are_not() {
-    let limits = NetworkLimits {
-        pair_burst: 3,
-        pair_per_second: 0,
-        ..quick()
-    };
+async fn asks_beyond(limits: NetworkLimits) {
     let mut anna = start(1, &["tcp://127.0.0.1:0"], limits);
     let address = anna.address(Transport::Tcp).await;
     let mut boris = start(2, &[], quick());
@@ -177,9 +171,10 @@ async fn pairing_requests_beyond_the_rate_are_refused_and_partners_are_not() {
     let _asked = answer_pairing(anna);
     let mut answered = 0;
     for _ in 0..10 {
+        let request = Bytes::from_static(b"?");
         match mallory
             .handle
-            .pair(vec![address.clone()], anna_key, Bytes::from_static(b"?"))
+            .pair(vec![address.clone()], anna_key, request)
             .await
         {
             Ok(_) => answered += 1,
@@ -188,12 +183,27 @@ async fn pairing_requests_beyond_the_rate_are_refused_and_partners_are_not() {
         }
     }
     assert_eq!(answered, 3);
-    assert_eq!(
-        anna_handle
-            .counters()
-            .refused
-            .get(&RefusedReason::PairingRate),
-        Some(&7)
-    );
+    let refused = anna_handle.counters().refused;
+    assert_eq!(refused.get(&RefusedReason::PairingRate), Some(&7));
     assert!(boris.handle.ping(anna_key).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pairing_requests_beyond_the_rate_are_refused_and_partners_are_not() {
+    asks_beyond(NetworkLimits {
+        pair_burst: 3,
+        pair_per_second: 0,
+        ..quick()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pairing_requests_of_one_address_beyond_its_share_are_refused() {
+    asks_beyond(NetworkLimits {
+        pair_address_burst: 3,
+        pair_address_per_minute: 0,
+        ..quick()
+    })
+    .await;
 }
