@@ -140,7 +140,7 @@ def ticket(text: str):
         require(letter in LETTERS, "checksum")
         bits = bits << 5 | LETTERS.index(letter)
     spare = len(text[10:]) * 5 % 8
-    require(bits & ((1 << spare) - 1) == 0, "checksum")
+    require(spare < 5 and bits & ((1 << spare) - 1) == 0, "checksum", "a second spelling")
     data = (bits >> spare).to_bytes(len(text[10:]) * 5 // 8, "big")
     require(len(data) >= 4 and sha256(tag("ticket"), data[:-4])[:4] == data[-4:], "checksum")
     content = decode(l.TICKET, data[:-4], PAIRING_BYTES)
@@ -266,6 +266,7 @@ class OwnerLog:
         require(answer.company in self.invitations, "rule", "no invitation is open")
         fits = answer.chat == self.chat and same(answer.invitation, self.invitations[answer.company])
         require(fits, "rule", "an acceptance of another invitation")
+        require(len(self.members) < CHAT_COMPANIES, "rule", "too many companies")
         acceptance(answer)
         require(self.full == (body.epoch is None), "rule", "a new epoch unless history is full")
         if body.epoch:

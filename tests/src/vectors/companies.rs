@@ -293,6 +293,11 @@ fn tickets(acme: &Company) -> Vec<Vector> {
         ),
         good.spoilt("no ticket", "prefix", b"hello"),
         good.spoilt(
+            "ticket with a digit more",
+            "checksum",
+            format!("{text}a").as_bytes(),
+        ),
+        good.spoilt(
             "ticket with too many addresses",
             "shape",
             crowded.to_text().as_bytes(),
