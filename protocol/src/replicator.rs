@@ -237,6 +237,8 @@ pub enum Bug {
     NaiveEveryCut,
     KeepEpochOnRemoval,
     ForgetFork,
+    /// Of a shell: random numbers are part of what a backup puts back.
+    ReusedRandom,
 }
 
 /// The state of one node's federation. See the module's head for how it is driven.
@@ -257,6 +259,8 @@ pub struct Replicator {
     clock: Clock,
     /// The greatest clock ever used here. [`Self::clock`] follows a wall clock that was set back; this does not.
     highest: Clock,
+    /// What follows from having been restored is done.
+    settled: bool,
     exposed: BTreeMap<CompanyId, Option<Clock>>,
     rejected: Rejected,
     /// Envelopes taken in the present call, which the log does not have yet.
@@ -323,6 +327,7 @@ impl Replicator {
             bundle,
             clock: Clock(0),
             highest: Clock(0),
+            settled: false,
             exposed: BTreeMap::new(),
             rejected: Rejected::default(),
             fresh: Fresh::default(),

@@ -118,6 +118,10 @@ impl StreamState {
     /// Puts `next` in the place of its parent, or beside the others when the parent is no end of a branch (a fork).
     /// Returns true when it is a fork.
     pub fn advance(&mut self, parent: Head, next: Tip) -> bool {
+        if let Some(base) = self.tips.iter_mut().find(|tip| tip.head == next.head) {
+            *base = next;
+            return false;
+        }
         match self.tips.iter_mut().find(|tip| tip.head == parent) {
             Some(tip) => {
                 *tip = next;
@@ -133,6 +137,9 @@ impl StreamState {
 
     /// The delivered heads follow one envelope of a branch.
     pub fn deliver(&mut self, parent: Head, next: Head) {
+        if self.delivered.contains(&next) {
+            return;
+        }
         match self.delivered.iter_mut().find(|head| **head == parent) {
             Some(head) => *head = next,
             None => self.delivered.push(next),
@@ -146,6 +153,22 @@ impl StreamState {
         self.delivered.retain(|head| head.seq > first);
         self.tips.extend(base);
         self.delivered.extend(base.iter().map(|tip| tip.head));
+    }
+
+    /// Forgets heads that turn out to lie before others, once what was missing between them is here.
+    pub fn join_branches(&mut self, is_ancestor: impl Fn(Head, Head) -> bool) {
+        let ends: Vec<Head> = self.heads().collect();
+        let leads_on = |head: Head| {
+            ends.iter()
+                .any(|end| *end != head && is_ancestor(head, *end))
+        };
+        self.tips.retain(|tip| !leads_on(tip.head));
+        let reached = self.delivered.clone();
+        let led_on = |head: Head| {
+            let mut others = reached.iter().filter(|end| **end != head);
+            others.any(|end| is_ancestor(head, *end))
+        };
+        self.delivered.retain(|head| !led_on(*head));
     }
 
     pub fn may_branch(&self) -> bool {

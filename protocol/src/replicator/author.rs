@@ -61,6 +61,7 @@ impl Replicator {
         drafts.iter().try_for_each(|draft| draft.event.check())?;
         self.check_may_append(chat_id)?;
         self.fresh.clear();
+        self.settle_restored(cx);
         self.store_footings_due(cx);
         self.close_stale_exposures(cx);
         self.settle_clock(cx, chat_id);

@@ -43,6 +43,8 @@ pub struct Chat {
     pub(super) confirmed: BTreeSet<CompanyId>,
     /// The partners whose claim to hold more of this node's stream is believed and not proven yet.
     pub(super) doubted_by: BTreeSet<CompanyId>,
+    /// This node may have forgotten what its people had read: partners say so before it publishes.
+    pub(super) reads_unsure: bool,
     /// The footing differs from the one that is stored.
     pub(super) footing_due: bool,
     /// When something of a stream last arrived, for relaying.
@@ -78,6 +80,7 @@ impl Chat {
             read_at: Time(0),
             confirmed: BTreeSet::new(),
             doubted_by: BTreeSet::new(),
+            reads_unsure: !continuity,
             footing_due: !continuity,
             arrived: BTreeMap::new(),
         }
@@ -135,6 +138,17 @@ impl Chat {
         own.flat_map(|(_, state)| state.tips.iter().map(|tip| tip.clock))
             .max()
             .unwrap_or_default()
+    }
+
+    /// A statement is due and of use to somebody.
+    pub(super) fn may_state(&self, company: &CompanyId) -> bool {
+        self.statement_due && self.owner().is_member(company)
+    }
+
+    /// A read register is due, and nothing that was published before can be forgotten by it.
+    pub(super) fn may_publish_reads(&self, company: &CompanyId) -> bool {
+        let alone = self.owner().members().nth(1).is_none();
+        self.read_due && self.owner().is_member(company) && (alone || !self.reads_unsure)
     }
 
     /// Held heads of every stream, sorted: the frontier.

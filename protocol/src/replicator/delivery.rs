@@ -69,6 +69,17 @@ impl Replicator {
         }
     }
 
+    /// The first thing after the restoring: what is here and readable counts, even if the key came just before the end.
+    pub(super) fn settle_restored(&mut self, cx: &mut Context<'_>) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let chats: Vec<ChatId> = self.chats.keys().copied().collect();
+        for chat in chats {
+            self.deliver_waiting(cx, Origin::Replay, chat);
+        }
+    }
+
     fn deliver_branch(
         &mut self,
         cx: &mut Context<'_>,

@@ -177,6 +177,7 @@ impl Replicator {
         if is_member {
             self.note_rollback(cx, chat_id, partner, &body);
             self.note_confirmation(cx, chat_id, partner, &body);
+            self.note_own_reads(chat_id, &body);
         }
         let Some(link) = self.link_mut(partner) else {
             return;
@@ -193,7 +194,9 @@ impl Replicator {
             theirs.heads = heads.map(|cut| (cut.stream, cut.heads)).collect();
             theirs.statements = body.statements.into_iter().collect();
             theirs.reads = body.reads.into_iter().collect();
-            theirs.owner_seq = owner_seq;
+            if !theirs.fork_told {
+                theirs.owner_seq = owner_seq;
+            }
             theirs.accepted = None;
             for sent in link.in_flight.iter().filter(|sent| sent.chat == chat_id) {
                 theirs.heads.insert(sent.stream, sent.heads.clone());
@@ -283,6 +286,19 @@ impl Replicator {
         }
         if chat.core.owner_sure != before {
             self.store_footing(cx, chat_id);
+        }
+    }
+
+    /// A partner that has no newer read register of this node than this node itself: nothing was forgotten.
+    fn note_own_reads(&mut self, chat_id: ChatId, body: &FrontierBody) {
+        let node = self.node_key;
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        let own = chat.reads.get(&node).map_or(0, |held| held.content.number);
+        let theirs = body.reads.iter().find(|(of, _)| *of == node);
+        if theirs.is_none_or(|(_, number)| *number <= own) {
+            chat.reads_unsure = false;
         }
     }
 

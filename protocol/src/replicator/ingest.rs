@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chat::Chat;
+use super::chat::{Chat, is_ancestor};
 use super::{Alarm, Context, Output, ReadLog, Record, Replicator};
 use crate::codec;
 use crate::envelope::{EnvelopeError, VerifiedEnvelope};
@@ -182,8 +182,10 @@ impl Replicator {
             .get(&stream)
             .is_some_and(|state| state.has_head(&ingested.head));
         let past = self.fresh.over(cx.log);
-        let stored = origin != Origin::Replay && past.link(&chat_id, &envelope.hash).is_some();
-        if is_tip || stored {
+        // The head at which this company's history begins counts as held without being here.
+        let begins = is_tip && self.begins_at(chat, &stream) == ingested.head.seq;
+        let stored = past.link(&chat_id, &envelope.hash).is_some();
+        if stored && origin != Origin::Replay || is_tip && !begins {
             return Ok(ingested);
         }
         let admission = self.check_admission(cx, chat, &envelope)?;
@@ -487,6 +489,10 @@ impl Replicator {
             envelope.parent(),
             Tip::of(&envelope.header, envelope.head()),
         );
+        if detached {
+            let past = self.fresh.over(cx.log);
+            state.join_branches(|tip, end| is_ancestor(&past, &chat_id, tip, end));
+        }
         chat.arrived.insert(stream, cx.now);
         if own {
             self.keep_own(cx, origin, &envelope);

@@ -95,8 +95,10 @@ pub(super) fn relay_wait(
     if stream.company == own || !direct.contains(&stream.company) {
         return None;
     }
-    let until = chat.arrived.get(stream)?.plus_ms(limits::RELAY_DELAY_MS);
-    (until > now).then_some(until)
+    let arrived = *chat.arrived.get(stream)?;
+    let until = arrived.plus_ms(limits::RELAY_DELAY_MS);
+    // A clock that was set back must not delay anybody.
+    (until > now && arrived <= now).then_some(until)
 }
 
 /// One branch on its way to one partner.

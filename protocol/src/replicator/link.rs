@@ -15,6 +15,8 @@ pub(super) const DIGESTS_A_FRAME: usize = 10_000;
 /// A link on which nothing has moved for this long compares digests again. Transports do not lose frames; this is for
 /// the ones that think so and are wrong.
 pub(super) const IDLE_COMPARE_MS: u64 = 10_000;
+/// Pending refusals ask a partner to start a chat afresh at most this often.
+pub(super) const ASK_AGAIN_MS: u64 = 1_000;
 /// Companies whose identity this node keeps: far above any real circle of partners, little enough to keep in memory.
 const COMPANIES: usize = 10_000;
 
@@ -107,6 +109,8 @@ pub(super) struct Theirs {
     pub statements: BTreeMap<NodeKey, u64>,
     pub reads: BTreeMap<NodeKey, u64>,
     pub missing_epochs: BTreeSet<u32>,
+    /// The records after the fork of the owner log were sent as its proof.
+    pub fork_told: bool,
     /// The invitation whose acceptance was sent.
     pub accepted: Option<Position>,
 }
@@ -170,6 +174,7 @@ impl Replicator {
         if !self.partners.contains_key(&company) {
             return;
         }
+        self.settle_restored(cx);
         self.partner_down(cx, company);
         if let Some(partner) = self.partners.get_mut(&company) {
             partner.link = Some(PartnerLink {
@@ -336,7 +341,6 @@ impl Replicator {
         chat: ChatId,
         taken: Result<(), Refusal>,
     ) {
-        const ASK_AGAIN_MS: u64 = 1_000;
         let Err(refusal) = taken else { return };
         if refusal.is_pending()
             && let Some(link) = self.link_mut(partner)
@@ -443,7 +447,9 @@ impl Replicator {
                 // The partner gets the other record in return: that is its proof.
                 let common = seq.saturating_sub(1);
                 self.note_theirs(partner, chat_id, |theirs| {
-                    theirs.owner_seq = theirs.owner_seq.min(common)
+                    if !std::mem::replace(&mut theirs.fork_told, true) {
+                        theirs.owner_seq = theirs.owner_seq.min(common);
+                    }
                 });
                 self.mark_dirty(chat_id);
             }

@@ -1,11 +1,13 @@
 //! The owner log in use: what the owner decides, what members take over, and how an invited company answers.
 
+use std::collections::BTreeMap;
+
 use super::chat::Chat;
 use super::{Alarm, Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
 use crate::codec::Blob;
 use crate::fields::Fields;
-use crate::ids::{ChatId, CompanyId, Handle, Hash, Position, StreamId};
+use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, Position, StreamId};
 use crate::owner_log::{
     Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, OwnerLog,
     RecordError, RecordHeader, Remove, SignedRecord, StreamCut, VERSION,
@@ -322,6 +324,15 @@ impl Replicator {
                 }
                 self.begin_history(cx, chat_id);
                 self.deliver_waiting(cx, origin, chat_id);
+            }
+            Body::Add(add) => {
+                // What was heard of an earlier membership is over: its history begins anew.
+                let base = add.base.iter().map(|(stream, tip)| (*stream, tip.head));
+                let mut heads: BTreeMap<StreamId, Vec<Head>> = BTreeMap::new();
+                base.for_each(|(stream, head)| heads.entry(stream).or_default().push(head));
+                self.note_theirs(add.acceptance.company, chat_id, |theirs| {
+                    theirs.heads.extend(heads)
+                });
             }
             Body::Remove(remove) => {
                 self.apply_cut(cx, chat_id, remove.company);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::chat::Chat;
 use super::frontier::Asking;
 use super::lacking::{Lacking, Sending, begins_at, heads_of, lacking, relay_wait, samples};
-use super::link::{DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight};
+use super::link::{ASK_AGAIN_MS, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight};
 use super::{Context, Replicator, Send};
 use crate::clock::Time;
 use crate::frame::{Digests, Frame, IdentityFrame, Locate, OwnerFrame};
@@ -55,10 +55,14 @@ impl Replicator {
 
     /// Looks for links on which something may have been lost without the link ending.
     pub fn tick(&mut self, cx: &mut Context<'_>) {
+        self.settle_restored(cx);
         for partner in self.partners.values_mut() {
             let Some(link) = partner.link.as_mut() else {
                 continue;
             };
+            // A clock that was set back must not stop this.
+            link.progress_at = link.progress_at.min(cx.now);
+            link.acked_at = link.acked_at.min(cx.now);
             let idle = cx.now.since(link.progress_at) >= link.compare_after_ms;
             let stuck =
                 !link.in_flight.is_empty() && cx.now.since(link.acked_at) >= IDLE_COMPARE_MS;
@@ -87,7 +91,7 @@ impl Replicator {
         let due: Vec<ChatId> = link
             .relay_later
             .iter()
-            .filter(|(_, at)| **at <= cx.now)
+            .filter(|(_, at)| is_due(**at, cx.now, limits::RELAY_DELAY_MS))
             .map(|(chat, _)| *chat)
             .collect();
         for chat in due {
@@ -97,7 +101,7 @@ impl Replicator {
         let asks: Vec<ChatId> = link
             .ask_later
             .iter()
-            .filter(|(_, at)| **at <= cx.now)
+            .filter(|(_, at)| is_due(**at, cx.now, ASK_AGAIN_MS))
             .map(|(chat, _)| *chat)
             .collect();
         for chat in asks {
@@ -480,4 +484,9 @@ impl Replicator {
             frames.push(Frame::Reads(reads));
         }
     }
+}
+
+/// The time has come, or lies further ahead than anything is ever put off: then the clock was set back.
+fn is_due(at: Time, now: Time, longest_ms: u64) -> bool {
+    at <= now || at > now.plus_ms(longest_ms)
 }

@@ -73,7 +73,7 @@ impl Replicator {
         };
         let waited = cx.now.since(chat.statement_at) >= limits::STATEMENT_INTERVAL_MS
             || cx.now < chat.statement_at;
-        if !chat.statement_due || !waited || !chat.owner().is_member(&self.company) {
+        if !waited || !chat.may_state(&self.company) {
             return;
         }
         let last = chat
@@ -106,7 +106,7 @@ impl Replicator {
         };
         let waited =
             cx.now.since(chat.read_at) >= limits::READ_INTERVAL_MS || cx.now < chat.read_at;
-        if !chat.read_due || !waited || !chat.owner().is_member(&self.company) {
+        if !waited || !chat.may_publish_reads(&self.company) {
             return;
         }
         let epoch = chat.owner().epoch();
@@ -137,12 +137,12 @@ impl Replicator {
 
     /// When the next register of any chat may be published, if one waits.
     pub(super) fn next_publication(&self) -> Option<Time> {
-        let due = self.chats.values().flat_map(|chat| {
+        let due = self.chats.iter().flat_map(|(id, chat)| {
             let statement = chat
-                .statement_due
+                .may_state(&self.company)
                 .then(|| chat.statement_at.plus_ms(limits::STATEMENT_INTERVAL_MS));
-            let read = chat
-                .read_due
+            let has_key = self.keys.contains_key(&(*id, chat.owner().epoch()));
+            let read = (has_key && chat.may_publish_reads(&self.company))
                 .then(|| chat.read_at.plus_ms(limits::READ_INTERVAL_MS));
             [statement, read].into_iter().flatten()
         });
@@ -309,6 +309,7 @@ impl Replicator {
             own.time = own.time.max(entry.time);
         }
         chat.read_due = true;
+        chat.reads_unsure = false;
     }
 
     /// The entries of a register, if its key is here.

@@ -15,7 +15,7 @@ use crate::fold::Actor;
 use crate::identity::{IdentityDraft, IdentityLog, root_commitment};
 use crate::ids::{ChatId, CompanyId, EventId, Hash};
 use crate::replicator::{
-    ChatCore, Config, Context, Output, Record, Refusal, Register, Replicator, Send,
+    Bug, ChatCore, Config, Context, Output, Record, Refusal, Register, Replicator, Send,
 };
 use crate::seal::EpochKey;
 use crate::suite::{SecretKey, Suite};
@@ -101,11 +101,16 @@ pub struct Shell {
     pub replicator: Replicator,
     pub log: MemoryLog,
     pub journal: Vec<Rc<Entry>>,
+    /// Lengths of the journal after each commit.
+    commits: Vec<usize>,
     pub pending: Vec<Rc<Entry>>,
     pub facts: Facts,
     pub random: Seeded,
     partners: Vec<Rc<Company>>,
     checkpoint: Option<Checkpoint>,
+    bug: Option<Bug>,
+    /// For the planted bug whose randomness is part of the snapshot.
+    randoms: Vec<(usize, Seeded)>,
 }
 
 impl Shell {
@@ -115,11 +120,14 @@ impl Shell {
             company,
             log: MemoryLog::default(),
             journal: Vec::new(),
+            commits: Vec::new(),
             pending: Vec::new(),
             facts: Facts::new(),
             random,
             partners,
             checkpoint: None,
+            bug: None,
+            randoms: Vec::new(),
         };
         shell.approve();
         shell
@@ -157,9 +165,35 @@ impl Shell {
         (result, out)
     }
 
+    /// Plants a bug in the replicator or in this shell.
+    pub fn plant(&mut self, bug: Option<Bug>) {
+        self.bug = bug;
+        self.replicator.plant(bug);
+    }
+
+    pub fn has_checkpoint(&self, entries: usize) -> bool {
+        let checkpoint = self.checkpoint.as_ref();
+        checkpoint.is_some_and(|checkpoint| checkpoint.entries <= entries)
+    }
+
     /// Makes everything so far durable.
     pub fn commit(&mut self) {
+        if self.bug == Some(Bug::ReusedRandom) {
+            self.randoms.push((self.journal.len(), self.random.clone()));
+        }
         self.journal.append(&mut self.pending);
+        if self.commits.last() != Some(&self.journal.len()) {
+            self.commits.push(self.journal.len());
+        }
+    }
+
+    /// How long the journal was some commits ago: what a copy taken then holds.
+    pub fn length_before(&self, commits: usize) -> usize {
+        let index = self.commits.len().checked_sub(commits.saturating_add(1));
+        index
+            .and_then(|index| self.commits.get(index))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// The frames that may leave now. To be called after [`Shell::commit`].
@@ -268,7 +302,12 @@ impl Shell {
     pub fn restart(&mut self, now: Time, continuity: bool, entries: usize) -> Vec<Refusal> {
         self.pending.clear();
         self.journal.truncate(entries);
+        self.commits.retain(|length| *length <= entries);
         self.replicator = replicator(&self.company, continuity);
+        self.replicator.plant(self.bug);
+        if let Some((_, random)) = self.randoms.iter().rfind(|(at, _)| *at < entries) {
+            self.random = random.clone();
+        }
         self.approve();
         let checkpoint = self
             .checkpoint
@@ -313,13 +352,10 @@ impl Shell {
                     self.replicator.restore_exposure(*partner, *until)
                 }
                 Entry::Record(record) if index >= from => {
-                    let (taken, out) =
+                    self.remember(record);
+                    let (taken, _) =
                         self.call(now, |replicator, cx| replicator.replay(cx, record.clone()));
-                    drop(out);
-                    match taken {
-                        Ok(()) => self.remember(record),
-                        Err(refusal) => refusals.push(refusal),
-                    }
+                    refusals.extend(taken.err());
                 }
                 Entry::Register(register) => self.replicator.restore_register(register.clone()),
                 Entry::Erased { chat, target, by } if index >= from => {
@@ -330,6 +366,7 @@ impl Shell {
         }
         // What replaying found to erase again is in the journal already.
         self.pending.clear();
+        self.call(now, Replicator::tick);
         refusals
     }
 

@@ -1,0 +1,419 @@
+//! The end of a world: everything is repaired, nobody writes any more, and all must agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Habits, World};
+use crate::event::{Event, kind};
+use crate::fold::{Actor, Fact, fold_message, target_of};
+use crate::ids::{ChatId, EventId, Hash, Head};
+use crate::owner_log::{History, OwnerLog};
+use crate::replicator::Replicator;
+use crate::sim::counts::{Invariant, Violation};
+use crate::sim::shell::{Seen, Shell};
+use crate::sim::watch::{Cause, Checked, has_payload};
+
+/// Rounds in which time passes and links compare what they hold.
+const ROUNDS: usize = 24;
+/// Frames of one healing: far more than any world needs, and an end to one that talks for ever.
+const FRAMES: u64 = 60_000;
+
+impl World {
+    pub(super) fn heal(&mut self) -> Checked {
+        self.habits = Habits::default();
+        self.note(|| "healing".to_owned());
+        for index in 0..self.nodes.len() {
+            self.start(index, true, usize::MAX)?;
+        }
+        for index in 0..self.nodes.len() {
+            if self.is_up(index) {
+                self.flush(index)?;
+            }
+        }
+        for wire in &mut self.wires {
+            wire.blocked = false;
+        }
+        let before = (self.stored_bytes(), self.data_bytes);
+        for wire in 0..self.wires.len() {
+            self.link_up(wire)?;
+        }
+        let mut apart = None;
+        for round in 0..ROUNDS {
+            self.drain()?;
+            let ms = if round < 12 { 11_000 } else { 700_000 };
+            self.now = self.now.plus_ms(ms);
+            for index in (0..self.nodes.len())
+                .filter(|index| !self.down[*index])
+                .collect::<Vec<_>>()
+            {
+                self.call(index, Cause::Timer, Replicator::tick)?;
+                self.flush(index)?;
+            }
+            self.drain()?;
+            if round == 0 {
+                continue;
+            }
+            apart = self.apart();
+            if apart.is_none() {
+                break;
+            }
+        }
+        if let Some(detail) = apart {
+            return Err(Violation {
+                invariant: Invariant::EqualFrontiers,
+                detail,
+            });
+        }
+        self.check_catch_up(before)?;
+        self.check_end()
+    }
+
+    /// Delivers until nothing is under way and nobody wants to be woken soon.
+    fn drain(&mut self) -> Checked {
+        let limit = self.watch.counts.frames + FRAMES;
+        for _ in 0..400 {
+            while let Some((wire, side)) = self.busy_wire() {
+                self.deliver(wire, side)?;
+                let frames = self.watch.counts.frames;
+                self.watch
+                    .counts
+                    .check(Invariant::Quiescence, frames < limit, || {
+                        "the nodes talk without end".to_owned()
+                    })?;
+            }
+            let waits = (0..self.nodes.len())
+                .filter(|index| self.is_up(*index))
+                .filter_map(|index| {
+                    let due = self.node(index).replicator.next_wake()?;
+                    Some((due.since(self.now_at(index)), index))
+                })
+                .min();
+            let Some((ms, index)) = waits else {
+                return Ok(());
+            };
+            self.now = self.now.plus_ms(ms);
+            self.call(index, Cause::Timer, Replicator::tick)?;
+            self.flush(index)?;
+        }
+        Err(Violation {
+            invariant: Invariant::Quiescence,
+            detail: "the nodes are woken without end".to_owned(),
+        })
+    }
+
+    fn busy_wire(&self) -> Option<(usize, usize)> {
+        self.wires.iter().enumerate().find_map(|(index, wire)| {
+            let side = wire.queues.iter().position(|queue| !queue.is_empty())?;
+            Some((index, side))
+        })
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        let chats = |shell: &Shell| -> usize {
+            let held = self.chats.iter();
+            held.map(|made| shell.log.wire_bytes(&made.id)).sum()
+        };
+        self.nodes.iter().map(|shell| chats(shell) as u64).sum()
+    }
+
+    /// Envelopes that were sent while healing, against what was lacking. Several partners may answer one question at
+    /// once, so the bound grows with them; two nodes alone are measured exactly elsewhere.
+    fn check_catch_up(&mut self, before: (u64, u64)) -> Checked {
+        let gained = self.stored_bytes().saturating_sub(before.0);
+        let sent = self.data_bytes.saturating_sub(before.1);
+        let partners = self.nodes.len() as u64;
+        let bound = 2 * partners * gained + 20_000 * self.chats.len() as u64;
+        self.watch
+            .counts
+            .check(Invariant::CatchUpBytes, sent <= bound, || {
+                format!("{sent} bytes were sent for {gained} that were lacking")
+            })
+    }
+
+    /// Nodes that should agree in a chat: alive, taking part as far as the longest log within reach says, and linked
+    /// with each other. Chats whose owner log has forked wait for people.
+    fn circles(&self, chat: &ChatId) -> Vec<Vec<usize>> {
+        let here: BTreeSet<usize> = (0..self.nodes.len())
+            .filter(|index| self.is_up(*index) && self.owner_log(*index, chat).is_some())
+            .collect();
+        let mut circles = Vec::new();
+        for reach in self.connected(&here) {
+            let longest = reach
+                .iter()
+                .filter_map(|index| self.owner_log(*index, chat))
+                .max_by_key(|owner| owner.head().seq);
+            let Some(longest) = longest else { continue };
+            let members = reach.iter().copied().filter(|index| {
+                let company = self.watch.company(*index);
+                longest.is_member(&company)
+            });
+            circles.extend(self.connected(&members.collect()));
+        }
+        circles
+    }
+
+    fn connected(&self, among: &BTreeSet<usize>) -> Vec<Vec<usize>> {
+        let mut left = among.clone();
+        let mut groups = Vec::new();
+        while let Some(first) = left.pop_first() {
+            let mut group = vec![first];
+            let mut at = 0;
+            while let Some(node) = group.get(at).copied() {
+                at += 1;
+                let next: Vec<usize> = left
+                    .iter()
+                    .copied()
+                    .filter(|other| self.index_of_wire(node, *other).is_some())
+                    .collect();
+                left.retain(|other| !next.contains(other));
+                group.extend(next);
+            }
+            groups.push(group);
+        }
+        groups
+    }
+
+    fn owner_log(&self, index: usize, chat: &ChatId) -> Option<&OwnerLog> {
+        Some(self.node(index).replicator.chat(chat)?.owner())
+    }
+
+    /// Two owner records at one position, anywhere: people must decide, agreement is not to be had.
+    fn is_forked(&self, chat: &ChatId) -> bool {
+        let logs: Vec<&OwnerLog> = (0..self.nodes.len())
+            .filter_map(|index| self.owner_log(index, chat))
+            .collect();
+        logs.iter().any(|one| {
+            one.is_frozen()
+                || logs.iter().any(|other| {
+                    let seq = one.head().seq.min(other.head().seq);
+                    one.position(seq) != other.position(seq)
+                })
+        })
+    }
+
+    /// The first difference between nodes that should agree.
+    fn apart(&mut self) -> Option<String> {
+        let chats: Vec<ChatId> = self.chats.iter().map(|made| made.id).collect();
+        chats
+            .iter()
+            .filter(|chat| !self.is_forked(chat))
+            .find_map(|chat| {
+                self.circles(chat).iter().find_map(|circle| {
+                    let (first, rest) = circle.split_first()?;
+                    rest.iter()
+                        .find_map(|other| self.differ(chat, *first, *other))
+                })
+            })
+    }
+
+    fn differ(&self, chat_id: &ChatId, one: usize, other: usize) -> Option<String> {
+        let [a, b] = [one, other].map(|index| self.node(index).replicator.chat(chat_id));
+        let (a, b) = (a?, b?);
+        let what = if a.owner().head() != b.owner().head() {
+            format!("owner log {:?} {:?}", a.owner().head(), b.owner().head())
+        } else if a.heads() != b.heads() {
+            format!("heads {:?} {:?}", a.heads(), b.heads())
+        } else if a.delivered() != b.delivered() {
+            format!("delivered {:?} {:?}", a.delivered(), b.delivered())
+        } else if !a.statements().eq(b.statements()) {
+            "statements".to_owned()
+        } else if !a.reads().eq(b.reads()) {
+            "read registers".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!(
+            "nodes {one} and {other} differ in {chat_id:?}: {what}"
+        ))
+    }
+
+    fn check_end(&mut self) -> Checked {
+        let chats: Vec<ChatId> = self.chats.iter().map(|made| made.id).collect();
+        for chat in chats {
+            for index in 0..self.nodes.len() {
+                self.check_deleted(index, &chat)?;
+                self.check_cuts(index, &chat)?;
+            }
+            if self.is_forked(&chat) {
+                continue;
+            }
+            self.watch
+                .counts
+                .check(Invariant::EqualFrontiers, true, String::new)?;
+            for circle in self.circles(&chat) {
+                self.check_state(&chat, &circle)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a delete counts, its target's text is gone from the log and from what is shown.
+    fn check_deleted(&mut self, index: usize, chat: &ChatId) -> Checked {
+        let shell = self.nodes.get(index).expect("as many as there are nodes");
+        let Some(facts) = shell.facts.get(chat) else {
+            return Ok(());
+        };
+        for seen in facts.values() {
+            let Some(Event::Delete(delete)) = &seen.event else {
+                continue;
+            };
+            let Some(target) = facts.get(&delete.target) else {
+                continue;
+            };
+            if target.actor != seen.actor || target.kind == kind::DELETE {
+                continue;
+            }
+            let gone = target.event.is_none() && !has_payload(shell, chat, &delete.target);
+            self.watch
+                .counts
+                .check(Invariant::ErasedStaysErased, gone, || {
+                    format!("node {index} still has the text of {}", delete.target)
+                })?;
+        }
+        Ok(())
+    }
+
+    fn check_cuts(&mut self, index: usize, chat: &ChatId) -> Checked {
+        let shell = self.nodes.get(index).expect("as many as there are nodes");
+        let envelopes: BTreeSet<Hash> = shell
+            .facts
+            .get(chat)
+            .into_iter()
+            .flatten()
+            .map(|(event, _)| event.envelope)
+            .collect();
+        for hash in envelopes {
+            let Some(stored) = shell.log.stored(chat, &hash) else {
+                continue;
+            };
+            let counts = self.watch.counts_for(shell, *chat, stored.link.tip.head);
+            self.watch
+                .counts
+                .check(Invariant::NothingBeyondCut, counts, || {
+                    format!("node {index} shows {hash:?}, which a cut excludes")
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Everybody shows everything that anybody shows, apart from what lies before their history.
+    fn check_state(&mut self, chat: &ChatId, circle: &[usize]) -> Checked {
+        let mut all: BTreeMap<EventId, Head> = BTreeMap::new();
+        for index in circle {
+            let shell = self.node(*index);
+            for event in shell
+                .facts
+                .get(chat)
+                .into_iter()
+                .flatten()
+                .map(|(id, _)| id)
+            {
+                if let Some(stored) = shell.log.stored(chat, &event.envelope) {
+                    all.insert(*event, stored.link.tip.head);
+                }
+            }
+        }
+        let mut hashes: BTreeMap<Hash, (usize, Hash)> = BTreeMap::new();
+        for index in circle {
+            let company = self.watch.company(*index);
+            let Some(owner) = self.owner_log(*index, chat) else {
+                continue;
+            };
+            let base: Vec<Head> = owner
+                .base(&company)
+                .iter()
+                .map(|(_, tip)| tip.head)
+                .collect();
+            let full = owner.history() == History::FULL;
+            let facts = self.node(*index).facts.get(chat);
+            let lacks = all.iter().find(|(event, head)| {
+                !facts.is_some_and(|facts| facts.contains_key(event))
+                    && !self.watch.is_inside(**head, &base)
+            });
+            let lacks = lacks.map(|(event, _)| *event);
+            self.watch
+                .counts
+                .check(Invariant::NothingLost, lacks.is_none(), || {
+                    format!("node {index} does not show {lacks:?}, others of its circle do")
+                })?;
+            let (events, state) = self.state_hash(*index, chat)?;
+            let (other, held) = *hashes.entry(events).or_insert((*index, state));
+            self.watch
+                .counts
+                .check(Invariant::EqualState, held == state, || {
+                    format!("nodes {index} and {other} fold the same events to different states")
+                })?;
+            let readable = full.then(|| self.unreadable(*index, chat));
+            let unreadable = readable.flatten();
+            self.watch
+                .counts
+                .check(Invariant::DeliveredNeverBack, unreadable.is_none(), || {
+                    format!("node {index} cannot read {unreadable:?} though history is full")
+                })?;
+        }
+        Ok(())
+    }
+
+    /// With full history whatever is not erased is readable.
+    fn unreadable(&self, index: usize, chat: &ChatId) -> Option<EventId> {
+        let shell = self.node(index);
+        let facts = shell.facts.get(chat)?;
+        let bad = facts
+            .iter()
+            .find(|(event, seen)| seen.event.is_none() && has_payload(shell, chat, event));
+        bad.map(|(event, _)| *event)
+    }
+
+    /// The hash of which events a node can read, and the hash of what they fold to, folded in this node's own order.
+    fn state_hash(&mut self, index: usize, chat: &ChatId) -> Result<(Hash, Hash), Violation> {
+        let facts = self.node(index).facts.get(chat).cloned();
+        let facts = facts.unwrap_or_default();
+        let events: Vec<(EventId, bool)> = facts
+            .iter()
+            .map(|(event, seen)| (*event, seen.event.is_some()))
+            .collect();
+        let which = Hash::of(&[&crate::codec::encode(&events)]);
+        let mut related: BTreeMap<EventId, Vec<Fact>> = BTreeMap::new();
+        for (id, seen) in &facts {
+            if let Some(event) = &seen.event
+                && let Some(target) = target_of(event)
+            {
+                related
+                    .entry(target)
+                    .or_default()
+                    .push(fact(*id, seen, event));
+            }
+        }
+        let mut states = Vec::new();
+        for (id, seen) in facts.iter().filter(|(_, seen)| seen.kind == kind::MESSAGE) {
+            let text = match &seen.event {
+                Some(Event::Message(message)) => Some(message.text.as_str()),
+                _ => None,
+            };
+            let about = related.remove(id).unwrap_or_default();
+            let state = fold_message(seen.actor, text, &about);
+            let mut shuffled = about;
+            let by = self.random.below(shuffled.len().max(1));
+            shuffled.rotate_left(by);
+            let again = fold_message(seen.actor, text, &shuffled);
+            let equal = state == again;
+            self.watch
+                .counts
+                .check(Invariant::OrderFreeState, equal, || {
+                    format!("the fold of {id} depends on the order of its events")
+                })?;
+            states.push((*id, format!("{state:?}")));
+        }
+        let folded = Hash::of(&[&crate::codec::encode(&states)]);
+        Ok((which, folded))
+    }
+}
+
+fn fact(id: EventId, seen: &Seen, event: &Event) -> Fact {
+    let Actor { company, handle } = seen.actor;
+    Fact {
+        id,
+        clock: seen.clock,
+        actor: Actor { company, handle },
+        event: event.clone(),
+    }
+}
