@@ -5,6 +5,7 @@
 //! thread owns everything there are no locks to order; whoever wants something sends a closure (see `node.rs`).
 
 mod absorb;
+mod marks;
 mod posting;
 mod views;
 

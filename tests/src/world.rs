@@ -4,6 +4,7 @@
 //! awaited. It knows no expectations; those are in the tests.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -26,11 +27,27 @@ pub const OPERATOR: Operator = Operator {
     lang: Lang::En,
 };
 
+/// Where a company's data lies: made for it, or somebody else's.
+#[derive(Debug)]
+pub enum Folder {
+    Own(TempDir),
+    Borrowed(PathBuf),
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        match self {
+            Folder::Own(folder) => folder.path(),
+            Folder::Borrowed(path) => path,
+        }
+    }
+}
+
 /// A company's node with its data folder.
 #[derive(Debug)]
 pub struct Company {
     pub name: String,
-    pub folder: TempDir,
+    pub folder: Folder,
     started: Option<StartedNode>,
     listen: String,
     flags: Vec<(String, String)>,
@@ -44,9 +61,11 @@ impl Company {
 
     /// The same with settings of its own.
     pub async fn start_with(name: &str, flags: &[(&str, &str)]) -> Result<Company> {
-        let folder = tempfile::Builder::new()
-            .prefix("crossport-test-")
-            .tempdir()?;
+        let folder = Folder::Own(
+            tempfile::Builder::new()
+                .prefix("crossport-test-")
+                .tempdir()?,
+        );
         let flags = flags
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -60,6 +79,30 @@ impl Company {
         };
         company.up().await?;
         Ok(company)
+    }
+
+    /// Starts the node of a folder that is there already, or makes it there.
+    pub async fn open(name: &str, folder: &Path, listen: &str) -> Result<Company> {
+        let folder = Folder::Borrowed(folder.to_owned());
+        let mut company = Company {
+            name: name.to_owned(),
+            folder,
+            started: None,
+            listen: listen.to_owned(),
+            flags: Vec::new(),
+        };
+        company.up().await?;
+        Ok(company)
+    }
+
+    /// The address that the node listens at, also while it is down.
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// The node's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Starts the node again, on the port that it had.
@@ -82,10 +125,7 @@ impl Company {
 
     pub fn config(&self) -> Result<Config> {
         let mut values = vec![
-            (
-                "data_dir".to_owned(),
-                self.folder.path().join("data").display().to_string(),
-            ),
+            ("data_dir".to_owned(), self.data().display().to_string()),
             ("company".to_owned(), self.name.clone()),
             ("listen_tcp".to_owned(), self.listen.clone()),
             ("listen_quic".to_owned(), "off".to_owned()),
