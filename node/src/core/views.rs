@@ -7,7 +7,7 @@ use crossport_protocol::codec;
 use crossport_protocol::event::{Event, Member, MemberAction, UserCard, chat::notice};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::fold::{self, Actor, Fact as FoldFact, Membership};
-use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, Head, LocalId, UserId};
+use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId, UserId};
 use crossport_protocol::limits;
 use crossport_protocol::owner_log::{Body, ChatKind as WireKind, StreamCut};
 use crossport_protocol::replicator::{Draft, ReadLog};
@@ -15,8 +15,8 @@ use crossport_protocol::replicator::{Draft, ReadLog};
 use super::{Announcement, Core, People, now};
 use crate::api::facade::{Answer, Refused};
 use crate::api::types::{
-    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Deleted, LastMessage, Mark, Membership as ApiMembership, Message,
-    MessageKind, Person, Reaction, ReadBy, ReceiptChange, Service, ServiceKind,
+    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Deleted, LastMessage, Membership as ApiMembership, Message,
+    MessageKind, Person, Reaction, ReceiptChange, Service, ServiceKind,
 };
 use crate::changes::Topic;
 use crate::directory::User;
