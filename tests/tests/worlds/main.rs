@@ -1,0 +1,7 @@
+//! Worlds of several real nodes: what the product is for, and partners who do not keep to it.
+//!
+//! One binary, because linking libp2p again for each file would take longer than the tests. Tests of lower layers are with
+//! those; here is what only whole nodes can show.
+
+mod crash;
+mod talking;
