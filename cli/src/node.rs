@@ -16,22 +16,38 @@ pub struct Running(StartedNode);
 
 /// Starts the node of this configuration, making the company first where there is none; returns once it answers.
 pub async fn start(config: Config, texts: &'static Texts) -> Result<Running, Failure> {
-    crossport_node::node::start(config).await.map(Running).map_err(|error| failure(&error, texts))
+    crossport_node::node::start(config)
+        .await
+        .map(Running)
+        .map_err(|error| failure(&error, texts))
 }
 
 /// Makes the company.
 pub async fn init(config: Config, texts: &'static Texts) -> Result<InitReport, Failure> {
     let data_dir = config.data_dir.display().to_string();
-    let created = crossport_node::node::init(&config).map_err(|error| failure(&NodeError::Init(error), texts))?;
-    let company = crossport_node::node::describe(&config).map_err(|error| failure(&error, texts))?;
-    Ok(InitReport { company, data_dir, created })
+    let created = crossport_node::node::init(&config)
+        .map_err(|error| failure(&NodeError::Init(error), texts))?;
+    let company =
+        crossport_node::node::describe(&config).map_err(|error| failure(&error, texts))?;
+    Ok(InitReport {
+        company,
+        data_dir,
+        created,
+    })
 }
 
 impl Running {
     /// Runs until SIGINT or SIGTERM, then stops cleanly. A failed disk ends it with a failure.
     pub async fn wait_for_signal(mut self, texts: &'static Texts) -> Result<(), Failure> {
-        let handler = |kind| signal(kind).map_err(|error| Failure::new(texts, Code::Failed, "signal").cause(error.to_string()));
-        let (mut interrupt, mut terminate) = (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
+        let handler = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(texts, Code::Failed, "signal").cause(error.to_string())
+            })
+        };
+        let (mut interrupt, mut terminate) = (
+            handler(SignalKind::interrupt())?,
+            handler(SignalKind::terminate())?,
+        );
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -51,7 +67,10 @@ impl Running {
 fn failure(error: &NodeError, texts: &'static Texts) -> Failure {
     let code = match error {
         NodeError::Init(InitError::NoName | InitError::BadName) => Code::ConfigInvalid,
-        NodeError::Init(_) | NodeError::Keys(_) | NodeError::File { .. } | NodeError::Identity(_) => Code::FileFailed,
+        NodeError::Init(_)
+        | NodeError::Keys(_)
+        | NodeError::File { .. }
+        | NodeError::Identity(_) => Code::FileFailed,
         NodeError::Store(_) => Code::StorageFailed,
         NodeError::Network(_) | NodeError::Api(_) | NodeError::Core => Code::Failed,
     };

@@ -60,7 +60,12 @@ pub enum Resume {
 
 impl Changes {
     pub fn new(boot: u64) -> Changes {
-        Changes { boot, last: 0, remembered: VecDeque::new(), subscriptions: Vec::new() }
+        Changes {
+            boot,
+            last: 0,
+            remembered: VecDeque::new(),
+            subscriptions: Vec::new(),
+        }
     }
 
     pub fn token(&self, number: u64) -> String {
@@ -73,32 +78,59 @@ impl Changes {
 
     /// What followed a token.
     pub fn resume(&self, token: Option<&str>) -> Resume {
-        let Some(token) = token else { return Resume::Fresh };
+        let Some(token) = token else {
+            return Resume::Fresh;
+        };
         let parsed = token.split_once('-').and_then(|(boot, number)| {
-            Some((u64::from_str_radix(boot, 16).ok()?, number.parse::<u64>().ok()?))
+            Some((
+                u64::from_str_radix(boot, 16).ok()?,
+                number.parse::<u64>().ok()?,
+            ))
         });
         match parsed {
             Some((boot, number)) if boot == self.boot => {
-                let oldest = self.remembered.front().map_or(self.last, |(first, _)| first.saturating_sub(1));
+                let oldest = self
+                    .remembered
+                    .front()
+                    .map_or(self.last, |(first, _)| first.saturating_sub(1));
                 if number < oldest || number > self.last {
                     return Resume::TooOld;
                 }
-                Resume::From(self.remembered.iter().filter(|(at, _)| *at > number).copied().collect())
+                Resume::From(
+                    self.remembered
+                        .iter()
+                        .filter(|(at, _)| *at > number)
+                        .copied()
+                        .collect(),
+                )
             }
             _ => Resume::OtherBoot,
         }
     }
 
-    pub fn subscribe(&mut self, user: LocalId, session: [u8; 32], chat: Option<ChatId>) -> mpsc::Receiver<Delivered> {
+    pub fn subscribe(
+        &mut self,
+        user: LocalId,
+        session: [u8; 32],
+        chat: Option<ChatId>,
+    ) -> mpsc::Receiver<Delivered> {
         let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
-        self.subscriptions.retain(|subscription| !subscription.sender.is_closed());
-        self.subscriptions.push(Subscription { user, session, chat, sender, missed: Vec::new() });
+        self.subscriptions
+            .retain(|subscription| !subscription.sender.is_closed());
+        self.subscriptions.push(Subscription {
+            user,
+            session,
+            chat,
+            sender,
+            missed: Vec::new(),
+        });
         receiver
     }
 
     /// Ends every stream of a session; the client finds out why when it comes back.
     pub fn end_session(&mut self, session: &[u8; 32]) {
-        self.subscriptions.retain(|subscription| subscription.session != *session);
+        self.subscriptions
+            .retain(|subscription| subscription.session != *session);
     }
 
     /// Remembers a change. Returns its number.
@@ -113,7 +145,11 @@ impl Changes {
 
     /// People who listen now, each once.
     pub fn listeners(&self) -> Vec<LocalId> {
-        let mut users: Vec<LocalId> = self.subscriptions.iter().map(|subscription| subscription.user).collect();
+        let mut users: Vec<LocalId> = self
+            .subscriptions
+            .iter()
+            .map(|subscription| subscription.user)
+            .collect();
         users.sort_unstable();
         users.dedup();
         users
@@ -122,7 +158,11 @@ impl Changes {
     /// Hands a change to every stream of a person.
     pub fn send(&mut self, user: LocalId, chat: ChatId, number: u64, change: &Change) {
         let token = self.token(number);
-        for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.user == user) {
+        for subscription in self
+            .subscriptions
+            .iter_mut()
+            .filter(|subscription| subscription.user == user)
+        {
             if subscription.chat.is_none_or(|only| only == chat) {
                 subscription.push(chat, &token, change);
             }
@@ -135,12 +175,25 @@ impl Subscription {
         if !self.missed.is_empty() {
             let chats = self.missed.iter().map(ChatId::to_string).collect();
             let gap = Change::Gap(crate::api::types::Gap { chats });
-            if self.sender.try_send(Delivered { token: token.to_owned(), change: gap }).is_ok() {
+            if self
+                .sender
+                .try_send(Delivered {
+                    token: token.to_owned(),
+                    change: gap,
+                })
+                .is_ok()
+            {
                 self.missed.clear();
             }
         }
         let sent = self.missed.is_empty()
-            && self.sender.try_send(Delivered { token: token.to_owned(), change: change.clone() }).is_ok();
+            && self
+                .sender
+                .try_send(Delivered {
+                    token: token.to_owned(),
+                    change: change.clone(),
+                })
+                .is_ok();
         if !sent && !self.missed.contains(&chat) {
             self.missed.push(chat);
         }
@@ -153,7 +206,9 @@ mod tests {
     use crate::api::types::{Reset, ResetReason};
 
     fn change() -> Change {
-        Change::Reset(Reset { reason: ResetReason::NewClient })
+        Change::Reset(Reset {
+            reason: ResetReason::NewClient,
+        })
     }
 
     #[test]
@@ -163,7 +218,10 @@ mod tests {
         let first = changes.note(Topic::Chat(chat));
         let second = changes.note(Topic::Chat(chat));
         let token = changes.token(first);
-        assert_eq!(changes.resume(Some(&token)), Resume::From(vec![(second, Topic::Chat(chat))]));
+        assert_eq!(
+            changes.resume(Some(&token)),
+            Resume::From(vec![(second, Topic::Chat(chat))])
+        );
         assert_eq!(changes.resume(None), Resume::Fresh);
         assert_eq!(changes.resume(Some("8-1")), Resume::OtherBoot);
         assert_eq!(changes.resume(Some("nonsense")), Resume::OtherBoot);

@@ -5,7 +5,9 @@
 mod members;
 mod receipts;
 
-use crossport_protocol::event::{Delete, Edit, Event, Message as Content, MemberAction, MemberAsk, Reaction};
+use crossport_protocol::event::{
+    Delete, Edit, Event, MemberAction, MemberAsk, Message as Content, Reaction,
+};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::fold::Actor;
 use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId, UserId};
@@ -14,8 +16,8 @@ use crossport_protocol::replicator::{Draft, OwnerActError, RecallError};
 
 use crate::api::facade::{Answer, Caller, Made, Refused};
 use crate::api::types::{
-    Chat, ChatKind, Code, MarkRead, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, Page, PageQuery, Person,
-    Revision,
+    Chat, ChatKind, Code, MarkRead, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat,
+    Page, PageQuery, Person, Revision,
 };
 use crate::core::{Core, last_clock, now, person_id, time_text};
 use crate::directory::User;
@@ -41,7 +43,10 @@ impl Core {
         chats.retain(|chat| !hidden.contains(chat));
         chats.sort_by_key(|chat| (std::cmp::Reverse(last_clock(self, chat)), *chat));
         let (slice, next) = paging::slice(&chats, page)?;
-        let items = slice.iter().map(|chat| self.chat_row(chat, &caller.user)).collect::<Answer<Vec<Chat>>>()?;
+        let items = slice
+            .iter()
+            .map(|chat| self.chat_row(chat, &caller.user))
+            .collect::<Answer<Vec<Chat>>>()?;
         Ok(Page { items, next })
     }
 
@@ -49,7 +54,11 @@ impl Core {
     fn hidden_twins(&self, chats: &[ChatId], user: &LocalId) -> Vec<ChatId> {
         let mut hidden = Vec::new();
         for chat in chats {
-            if self.twins(chat, user).first().is_some_and(|first| first != chat) {
+            if self
+                .twins(chat, user)
+                .first()
+                .is_some_and(|first| first != chat)
+            {
                 hidden.push(*chat);
             }
         }
@@ -58,7 +67,9 @@ impl Core {
 
     /// The direct chats with the same other person, smallest id first; only the chat itself if it is not direct.
     pub(crate) fn twins(&self, chat: &ChatId, user: &LocalId) -> Vec<ChatId> {
-        let Some(other) = self.other_person(chat, user) else { return vec![*chat] };
+        let Some(other) = self.other_person(chat, user) else {
+            return vec![*chat];
+        };
         let same = |twin: &ChatId| self.other_person(twin, user) == Some(other);
         let mut twins: Vec<ChatId> = self.readable_by(user).into_iter().filter(same).collect();
         if !twins.contains(chat) {
@@ -73,38 +84,64 @@ impl Core {
         if held.owner().kind() != WireKind::DIRECT {
             return None;
         }
-        let own = UserId { company: self.replicator.company(), local: *user };
+        let own = UserId {
+            company: self.replicator.company(),
+            local: *user,
+        };
         let people = self.cached_people(chat)?;
-        people.values().map(|member| member.user).find(|other| *other != own)
+        people
+            .values()
+            .map(|member| member.user)
+            .find(|other| *other != own)
     }
 
     pub fn new_chat(&mut self, caller: Caller, new: &NewChat) -> Answer<Made<Chat>> {
         let hash = crate::core::client_hash(&new.client_id);
         let posted = self.store.posted(&caller.user, &hash);
         if let Some(made) = self.sound(posted) {
-            return self.chat_row(&ChatId(made.envelope.0), &caller.user).map(Made::Existing);
+            return self
+                .chat_row(&ChatId(made.envelope.0), &caller.user)
+                .map(Made::Existing);
         }
-        let user = self.directory.user(&caller.user).cloned().ok_or(Code::NotSignedIn)?;
+        let user = self
+            .directory
+            .user(&caller.user)
+            .cloned()
+            .ok_or(Code::NotSignedIn)?;
         let people = self.named_people(&new.people, &user)?;
         let title = check_title(new)?;
         let kind = match new.kind {
             ChatKind::Direct => WireKind::DIRECT,
             ChatKind::Group => WireKind::GROUP,
-            other => return Err(Refused::new(Code::ChatKindForbids, format!("{other:?}").to_lowercase())),
+            other => {
+                return Err(Refused::new(
+                    Code::ChatKindForbids,
+                    format!("{other:?}").to_lowercase(),
+                ));
+            }
         };
         if kind == WireKind::DIRECT {
-            let [only] = people.as_slice() else { return Err(Refused::new(Code::ChatKindForbids, "direct")) };
+            let [only] = people.as_slice() else {
+                return Err(Refused::new(Code::ChatKindForbids, "direct"));
+            };
             if let Some(chat) = self.direct_with(&caller.user, only) {
                 return self.chat_row(&chat, &caller.user).map(Made::Existing);
             }
         }
-        let created = self.replicate(|replicator, cx| replicator.create_chat(cx, kind, History::FULL, title.as_deref()));
+        let created = self.replicate(|replicator, cx| {
+            replicator.create_chat(cx, kind, History::FULL, title.as_deref())
+        });
         let chat = created.map_err(|error| refused_act(&error))?;
         let join = self.join_draft(&chat, &user);
         self.append(chat, vec![join])?;
         // The chat's id in place of an event's: a repeated request finds the chat.
-        let made = EventId { envelope: crossport_protocol::ids::Hash(chat.0), place: 0 };
-        let done = self.store.stage_fact(&crate::store::Fact::Posted { entries: vec![(caller.user, hash, made)] });
+        let made = EventId {
+            envelope: crossport_protocol::ids::Hash(chat.0),
+            place: 0,
+        };
+        let done = self.store.stage_fact(&crate::store::Fact::Posted {
+            entries: vec![(caller.user, hash, made)],
+        });
         self.sound(done);
         self.bring_in(chat, &caller.user, &people)?;
         self.chat_row(&chat, &caller.user).map(Made::New)
@@ -114,17 +151,27 @@ impl Core {
         let own = self.replicator.company();
         let matches = |chat: &ChatId| {
             let direct = self.replicator.chat(chat).is_some_and(|held| {
-                held.owner().kind() == WireKind::DIRECT && !held.owner().is_frozen() && held.owner().is_member(&own)
+                held.owner().kind() == WireKind::DIRECT
+                    && !held.owner().is_frozen()
+                    && held.owner().is_member(&own)
             });
             let people = self.cached_people(chat);
             direct
                 && match other {
                     Named::Colleague(colleague) => people.is_some_and(|people| {
-                        people.values().any(|member| member.user == UserId { company: own, local: colleague.local })
+                        people.values().any(|member| {
+                            member.user
+                                == UserId {
+                                    company: own,
+                                    local: colleague.local,
+                                }
+                        })
                     }),
                     Named::Partner(company, nickname) => {
                         let joined = people.is_some_and(|people| {
-                            people.values().any(|member| member.user.company == *company && member.nickname == *nickname)
+                            people.values().any(|member| {
+                                member.user.company == *company && member.nickname == *nickname
+                            })
                         });
                         joined || self.asked(chat).contains(&(*company, nickname.clone()))
                     }
@@ -134,7 +181,12 @@ impl Core {
     }
 
     /// Colleagues join; partners' companies are invited and asked for their people.
-    pub(crate) fn bring_in(&mut self, chat: ChatId, inviter: &LocalId, people: &[Named]) -> Answer<()> {
+    pub(crate) fn bring_in(
+        &mut self,
+        chat: ChatId,
+        inviter: &LocalId,
+        people: &[Named],
+    ) -> Answer<()> {
         let actor = self.handle_of(&chat, inviter).unwrap_or(Handle::ZERO);
         let mut asked = self.asked(&chat);
         let mut drafts = Vec::new();
@@ -147,8 +199,15 @@ impl Core {
                 }
                 Named::Partner(company, nickname) => {
                     self.invite_company(chat, *company)?;
-                    let ask = MemberAsk { company: *company, action: MemberAction::JOIN, nickname: nickname.clone() };
-                    drafts.push(Draft { actor, event: Event::MemberAsk(ask) });
+                    let ask = MemberAsk {
+                        company: *company,
+                        action: MemberAction::JOIN,
+                        nickname: nickname.clone(),
+                    };
+                    drafts.push(Draft {
+                        actor,
+                        event: Event::MemberAsk(ask),
+                    });
                     if !asked.contains(&(*company, nickname.clone())) {
                         asked.push((*company, nickname.clone()));
                     }
@@ -156,23 +215,33 @@ impl Core {
             }
         }
         self.set_asked(&chat, &asked);
-        if drafts.is_empty() { Ok(()) } else { self.append(chat, drafts) }
+        if drafts.is_empty() {
+            Ok(())
+        } else {
+            self.append(chat, drafts)
+        }
     }
 
     fn invite_company(&mut self, chat: ChatId, company: CompanyId) -> Answer<()> {
         let held = self.replicator.chat(&chat).ok_or(Code::ChatNotFound)?;
-        let open = held.owner().invitation(&company).is_some_and(|open| open.expires > now());
+        let open = held
+            .owner()
+            .invitation(&company)
+            .is_some_and(|open| open.expires > now());
         if held.owner().is_member(&company) || open {
             return Ok(());
         }
         let expires = now().plus_ms(INVITATION_MS);
-        let invited = self.replicate(|replicator, cx| replicator.invite(cx, chat, company, expires));
+        let invited =
+            self.replicate(|replicator, cx| replicator.invite(cx, chat, company, expires));
         invited.map_err(|error| refused_act(&error))
     }
 
     pub(crate) fn append(&mut self, chat: ChatId, drafts: Vec<Draft>) -> Answer<()> {
         let written = self.replicate(|replicator, cx| replicator.append(cx, chat, &drafts));
-        written.map(|_| ()).map_err(|error| crate::core::refused_append(&error))
+        written
+            .map(|_| ())
+            .map_err(|error| crate::core::refused_append(&error))
     }
 
     pub(crate) fn named_people(&self, names: &[String], user: &User) -> Answer<Vec<Named>> {
@@ -181,7 +250,9 @@ impl Core {
         }
         let named = names.iter().map(|name| self.named_person(name));
         let people = named.collect::<Answer<Vec<Named>>>()?;
-        let others = people.into_iter().filter(|person| !matches!(person, Named::Colleague(held) if held.local == user.local));
+        let others = people
+            .into_iter()
+            .filter(|person| !matches!(person, Named::Colleague(held) if held.local == user.local));
         Ok(others.collect())
     }
 
@@ -198,63 +269,117 @@ impl Core {
         if let Some(user) = self.directory.user_by_nickname(&name.to_lowercase()) {
             return Ok(Named::Colleague(Box::new(user.clone())));
         }
-        if let Some(user) = self.directory.users().find(|user| person_id(&UserId { company: own, local: user.local }) == name) {
+        if let Some(user) = self.directory.users().find(|user| {
+            person_id(&UserId {
+                company: own,
+                local: user.local,
+            }) == name
+        }) {
             return Ok(Named::Colleague(Box::new(user.clone())));
         }
         let known = self.known_people();
-        let member = known.into_iter().find(|(user, _, _)| person_id(user) == name);
-        member.map(|(user, nickname, _)| Named::Partner(user.company, nickname)).ok_or_else(not_found)
+        let member = known
+            .into_iter()
+            .find(|(user, _, _)| person_id(user) == name);
+        member
+            .map(|(user, nickname, _)| Named::Partner(user.company, nickname))
+            .ok_or_else(not_found)
     }
 
     /// Partners' people who were met in chats: (user, nickname, person).
     fn known_people(&self) -> Vec<(UserId, String, Person)> {
         let own = self.replicator.company();
-        let mut known: std::collections::BTreeMap<UserId, (String, Person)> = std::collections::BTreeMap::new();
+        let mut known: std::collections::BTreeMap<UserId, (String, Person)> =
+            std::collections::BTreeMap::new();
         for (chat, _) in self.replicator.chats() {
-            for member in self.cached_people(chat).into_iter().flat_map(|people| people.values()) {
+            for member in self
+                .cached_people(chat)
+                .into_iter()
+                .flat_map(|people| people.values())
+            {
                 if member.user.company != own {
-                    known.insert(member.user, (member.nickname.clone(), self.person_of_member(member)));
+                    known.insert(
+                        member.user,
+                        (member.nickname.clone(), self.person_of_member(member)),
+                    );
                 }
             }
         }
-        known.into_iter().map(|(user, (nickname, person))| (user, nickname, person)).collect()
+        known
+            .into_iter()
+            .map(|(user, (nickname, person))| (user, nickname, person))
+            .collect()
     }
 
     pub fn contacts(&self, caller: Caller, page: &PageQuery) -> Answer<Page<Person>> {
         let query = page.query.clone().unwrap_or_default().to_lowercase();
-        let colleagues = self.directory.users().filter(|user| user.local != caller.user).map(|user| self.person_of_user(user));
+        let colleagues = self
+            .directory
+            .users()
+            .filter(|user| user.local != caller.user)
+            .map(|user| self.person_of_user(user));
         // External people are known from chats that the caller takes part in; nobody else's contacts show.
         let shared = self.readable_by(&caller.user);
         let own = self.replicator.company();
         let mut met: Vec<Person> = Vec::new();
-        for member in shared.iter().filter_map(|chat| self.cached_people(chat)).flat_map(|people| people.values()) {
+        for member in shared
+            .iter()
+            .filter_map(|chat| self.cached_people(chat))
+            .flat_map(|people| people.values())
+        {
             if member.user.company != own {
                 met.push(self.person_of_member(member));
             }
         }
         let matches = |person: &Person| {
-            query.is_empty() || person.name.to_lowercase().contains(&query) || person.nickname.contains(&query)
+            query.is_empty()
+                || person.name.to_lowercase().contains(&query)
+                || person.nickname.contains(&query)
         };
         let mut people: Vec<Person> = colleagues.chain(met).filter(matches).collect();
-        people.sort_by(|one, other| (&one.company.name, &one.name, &one.id).cmp(&(&other.company.name, &other.name, &other.id)));
+        people.sort_by(|one, other| {
+            (&one.company.name, &one.name, &one.id).cmp(&(
+                &other.company.name,
+                &other.name,
+                &other.id,
+            ))
+        });
         people.dedup_by(|one, other| one.id == other.id);
         let (slice, next) = paging::slice(&people, page)?;
-        Ok(Page { items: slice.to_vec(), next })
+        Ok(Page {
+            items: slice.to_vec(),
+            next,
+        })
     }
 
     // ---- Reading ----
 
-    pub fn messages(&self, caller: Caller, text: &str, query: &MessagePageQuery) -> Answer<MessagePage> {
+    pub fn messages(
+        &self,
+        caller: Caller,
+        text: &str,
+        query: &MessagePageQuery,
+    ) -> Answer<MessagePage> {
         let chat = self.find_chat(text, &caller.user)?;
         let limit = limit_of(query.limit)?;
-        let before = query.before.as_deref().map(|cursor| self.cursor(cursor, &caller.user)).transpose()?;
-        let after = query.after.as_deref().map(|cursor| self.cursor(cursor, &caller.user)).transpose()?;
+        let before = query
+            .before
+            .as_deref()
+            .map(|cursor| self.cursor(cursor, &caller.user))
+            .transpose()?;
+        let after = query
+            .after
+            .as_deref()
+            .map(|cursor| self.cursor(cursor, &caller.user))
+            .transpose()?;
         if before.is_some() && after.is_some() {
             return Err(Refused::new(Code::ValueInvalid, "before, after"));
         }
         let mut rows: Vec<(ChatId, Row)> = Vec::new();
         for twin in self.twins(&chat, &caller.user) {
-            let page = self.store.page(&twin, before, after, limit.saturating_add(1));
+            let page = self
+                .store
+                .page(&twin, before, after, limit.saturating_add(1));
             let page = page.map_err(|error| crate::node::store_refusal(&error))?;
             rows.extend(page.into_iter().map(|row| (twin, row)));
         }
@@ -266,13 +391,32 @@ impl Core {
             rows.drain(..rows.len() - limit);
         }
         let cursor = |row: &(ChatId, Row)| row.1.id.to_string();
-        let older = if after.is_some() { rows.first().map(cursor) } else { rows.first().filter(|_| more).map(cursor) };
-        let newer = if before.is_some() { rows.last().map(cursor) } else { rows.last().filter(|_| more && after.is_some()).map(cursor) };
-        let messages = rows.iter().map(|(chat, row)| self.message_of(chat, row, &caller.user)).collect();
-        Ok(MessagePage { messages, older, newer })
+        let older = if after.is_some() {
+            rows.first().map(cursor)
+        } else {
+            rows.first().filter(|_| more).map(cursor)
+        };
+        let newer = if before.is_some() {
+            rows.last().map(cursor)
+        } else {
+            rows.last().filter(|_| more && after.is_some()).map(cursor)
+        };
+        let messages = rows
+            .iter()
+            .map(|(chat, row)| self.message_of(chat, row, &caller.user))
+            .collect();
+        Ok(MessagePage {
+            messages,
+            older,
+            newer,
+        })
     }
 
-    fn cursor(&self, text: &str, user: &LocalId) -> Answer<(crossport_protocol::clock::Clock, EventId)> {
+    fn cursor(
+        &self,
+        text: &str,
+        user: &LocalId,
+    ) -> Answer<(crossport_protocol::clock::Clock, EventId)> {
         let (_, row) = self.find_message(text, user)?;
         Ok((row.clock, row.id))
     }
@@ -286,20 +430,34 @@ impl Core {
             if let Some(Event::Message(first)) = self.open_row(&chat, &row) {
                 revisions.push((row.clock, first.text));
             }
-            for fact in self.related_facts(&chat, &row.id).into_iter().filter(|fact| fact.actor == author) {
+            for fact in self
+                .related_facts(&chat, &row.id)
+                .into_iter()
+                .filter(|fact| fact.actor == author)
+            {
                 if let Event::Edit(edit) = fact.event {
                     revisions.push((fact.clock, edit.text));
                 }
             }
         }
         revisions.sort();
-        let revisions = revisions.into_iter().map(|(clock, text)| Revision { text, at: time_text(clock.time()) }).collect();
+        let revisions = revisions
+            .into_iter()
+            .map(|(clock, text)| Revision {
+                text,
+                at: time_text(clock.time()),
+            })
+            .collect();
         Ok(MessageDetail { message, revisions })
     }
 
     pub fn mark_read(&mut self, caller: Caller, text: &str, read: &MarkRead) -> Answer<Chat> {
         let chat = self.find_chat(text, &caller.user)?;
-        let named = read.up_to.as_deref().map(|message| self.find_message(message, &caller.user)).transpose()?;
+        let named = read
+            .up_to
+            .as_deref()
+            .map(|message| self.find_message(message, &caller.user))
+            .transpose()?;
         for twin in self.twins(&chat, &caller.user) {
             let upto = match &named {
                 Some((of, row)) if *of == twin => row.arrival.unwrap_or(0),
@@ -312,7 +470,9 @@ impl Core {
     }
 
     fn mark_read_at(&mut self, chat: ChatId, user: &LocalId, arrival: u64) {
-        let Some(handle) = self.handle_of(&chat, user) else { return };
+        let Some(handle) = self.handle_of(&chat, user) else {
+            return;
+        };
         let newest = arrival >= self.sound(self.store.arrivals(&chat));
         let heads = match self.replicator.chat(&chat) {
             Some(held) if newest => held.delivered(),
@@ -321,9 +481,13 @@ impl Core {
         if arrival > self.read_arrival(&chat, user) {
             self.set_read_arrival(&chat, user, arrival, &heads);
         }
-        let changed = self.replicate(|replicator, cx| replicator.mark_read(cx, chat, handle, &heads));
+        let changed =
+            self.replicate(|replicator, cx| replicator.mark_read(cx, chat, handle, &heads));
         if changed {
-            let actor = Actor { company: self.replicator.company(), handle };
+            let actor = Actor {
+                company: self.replicator.company(),
+                handle,
+            };
             self.store.note_read(&chat, &actor, now(), &heads);
             self.tell_chat(chat);
         }
@@ -332,21 +496,56 @@ impl Core {
     // ---- Acting on messages ----
 
     /// The event that a new message becomes, and the chat that takes it.
-    pub fn draft_message(&self, caller: Caller, text: &str, message: String, reply_to: Option<&str>) -> Answer<(ChatId, Event)> {
+    pub fn draft_message(
+        &self,
+        caller: Caller,
+        text: &str,
+        message: String,
+        reply_to: Option<&str>,
+    ) -> Answer<(ChatId, Event)> {
         let chat = self.find_chat(text, &caller.user)?;
-        let reply_to = reply_to.map(|id| self.find_message(id, &caller.user)).transpose()?.map(|(_, row)| row.id);
-        let chat = self.twins(&chat, &caller.user).into_iter().find(|twin| self.is_open(twin)).unwrap_or(chat);
-        Ok((chat, Event::Message(Content { text: message, reply_to, fields: Fields::none() })))
+        let reply_to = reply_to
+            .map(|id| self.find_message(id, &caller.user))
+            .transpose()?
+            .map(|(_, row)| row.id);
+        let chat = self
+            .twins(&chat, &caller.user)
+            .into_iter()
+            .find(|twin| self.is_open(twin))
+            .unwrap_or(chat);
+        Ok((
+            chat,
+            Event::Message(Content {
+                text: message,
+                reply_to,
+                fields: Fields::none(),
+            }),
+        ))
     }
 
     fn is_open(&self, chat: &ChatId) -> bool {
         let own = self.replicator.company();
-        self.replicator.chat(chat).is_some_and(|held| !held.owner().is_frozen() && held.owner().is_member(&own))
+        self.replicator
+            .chat(chat)
+            .is_some_and(|held| !held.owner().is_frozen() && held.owner().is_member(&own))
     }
 
-    pub fn draft_edit(&self, caller: Caller, text: &str, edited: String) -> Answer<(ChatId, EventId, Event)> {
+    pub fn draft_edit(
+        &self,
+        caller: Caller,
+        text: &str,
+        edited: String,
+    ) -> Answer<(ChatId, EventId, Event)> {
         let (chat, row) = self.own_message(caller, text)?;
-        Ok((chat, row.id, Event::Edit(Edit { target: row.id, text: edited, fields: Fields::none() })))
+        Ok((
+            chat,
+            row.id,
+            Event::Edit(Edit {
+                target: row.id,
+                text: edited,
+                fields: Fields::none(),
+            }),
+        ))
     }
 
     pub fn draft_delete(&self, caller: Caller, text: &str) -> Answer<(ChatId, EventId, Event)> {
@@ -354,10 +553,24 @@ impl Core {
         Ok((chat, row.id, Event::Delete(Delete { target: row.id })))
     }
 
-    pub fn draft_reaction(&self, caller: Caller, text: &str, emoji: String, on: bool) -> Answer<(ChatId, EventId, Event)> {
+    pub fn draft_reaction(
+        &self,
+        caller: Caller,
+        text: &str,
+        emoji: String,
+        on: bool,
+    ) -> Answer<(ChatId, EventId, Event)> {
         let (chat, row) = self.find_message(text, &caller.user)?;
         self.check_not_gone(&chat, &row, text)?;
-        Ok((chat, row.id, Event::Reaction(Reaction { target: row.id, emoji, present: on })))
+        Ok((
+            chat,
+            row.id,
+            Event::Reaction(Reaction {
+                target: row.id,
+                emoji,
+                present: on,
+            }),
+        ))
     }
 
     fn own_message(&self, caller: Caller, text: &str) -> Answer<(ChatId, Row)> {
@@ -371,16 +584,28 @@ impl Core {
     }
 
     fn check_not_gone(&self, chat: &ChatId, row: &Row, text: &str) -> Answer<()> {
-        let gone = row.is_erased() || self.related_facts(chat, &row.id).iter().any(|fact| matches!(fact.event, Event::Delete(_)));
-        if gone { Err(Refused::new(Code::MessageGone, text)) } else { Ok(()) }
+        let gone = row.is_erased()
+            || self
+                .related_facts(chat, &row.id)
+                .iter()
+                .any(|fact| matches!(fact.event, Event::Delete(_)));
+        if gone {
+            Err(Refused::new(Code::MessageGone, text))
+        } else {
+            Ok(())
+        }
     }
 
     pub fn recall(&mut self, caller: Caller, text: &str) -> Answer<Message> {
         let (chat, row) = self.own_message(caller, text)?;
-        let recalled = self.replicate(|replicator, cx| replicator.recall(cx, chat, row.id, row.actor.handle));
+        let recalled =
+            self.replicate(|replicator, cx| replicator.recall(cx, chat, row.id, row.actor.handle));
         recalled.map_err(|error| match &error {
             RecallError::MayHaveLeft(companies) => {
-                let names: Vec<String> = companies.iter().map(|company| self.badge(company).name).collect();
+                let names: Vec<String> = companies
+                    .iter()
+                    .map(|company| self.badge(company).name)
+                    .collect();
                 Refused::new(Code::RecallTooLate, names.join(", "))
             }
             RecallError::NotFound => Refused::new(Code::MessageNotFound, text),
@@ -405,10 +630,16 @@ pub(crate) fn refused_act(error: &OwnerActError) -> Refused {
 }
 
 fn check_title(new: &NewChat) -> Answer<Option<String>> {
-    let title = new.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+    let title = new
+        .title
+        .as_deref()
+        .map(str::trim)
+        .filter(|title| !title.is_empty());
     match (new.kind, title) {
         (ChatKind::Direct, _) => Ok(None),
-        (_, Some(title)) if title.chars().count() <= TITLE_CHARS_MAX && !title.chars().any(char::is_control) => {
+        (_, Some(title))
+            if title.chars().count() <= TITLE_CHARS_MAX && !title.chars().any(char::is_control) =>
+        {
             Ok(Some(title.to_owned()))
         }
         _ => Err(Refused::new(Code::ValueInvalid, "title")),

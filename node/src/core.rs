@@ -98,7 +98,9 @@ pub struct Core {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("company", &self.replicator.company()).finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("company", &self.replicator.company())
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,7 +133,15 @@ pub struct Parts {
 
 impl Core {
     pub fn new(parts: Parts) -> Core {
-        let Parts { config, replicator, store, keystore, metrics, boot, generation } = parts;
+        let Parts {
+            config,
+            replicator,
+            store,
+            keystore,
+            metrics,
+            boot,
+            generation,
+        } = parts;
         let directory = Directory::read(&store);
         let signed_in = SignedIn::default();
         for user in directory.users() {
@@ -181,7 +191,10 @@ impl Core {
     }
 
     /// Brings the index up to the journal (progress in its bytes: done, all), then the memory up to the index. Nothing is sent or answered before.
-    pub fn catch_up_with_journal(&mut self, progress: &dyn Fn(u64, u64)) -> Result<u64, StoreError> {
+    pub fn catch_up_with_journal(
+        &mut self,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<u64, StoreError> {
         /// Records between two index batches: few enough to bound memory, many enough to amortise.
         const BATCH: u64 = 4_096;
         // Chats that the index knows take their registers now; those that only the journal knows, after it was read.
@@ -213,7 +226,12 @@ impl Core {
     pub fn replicate<T>(&mut self, call: impl FnOnce(&mut Replicator, &mut Context<'_>) -> T) -> T {
         let mut random = OsRandom;
         let mut outputs = std::mem::take(&mut self.outputs);
-        let mut context = Context { now: now(), log: &self.store, random: &mut random, out: &mut outputs };
+        let mut context = Context {
+            now: now(),
+            log: &self.store,
+            random: &mut random,
+            out: &mut outputs,
+        };
         let result = call(&mut self.replicator, &mut context);
         for output in outputs.drain(..) {
             self.absorb(output);
@@ -248,7 +266,8 @@ impl Core {
         if let Ok(done) = &committed
             && done.records > 0
         {
-            self.metrics.journal_committed(done.records as u64, began.elapsed());
+            self.metrics
+                .journal_committed(done.records as u64, began.elapsed());
         }
         for then in std::mem::take(&mut self.after) {
             then(self, committed.as_ref().map(|_| ()));
@@ -266,7 +285,10 @@ impl Core {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        Ok(RoundDone { sends, disconnect: std::mem::take(&mut self.to_disconnect) })
+        Ok(RoundDone {
+            sends,
+            disconnect: std::mem::take(&mut self.to_disconnect),
+        })
     }
 
     fn keep_chats(&mut self) {
@@ -293,7 +315,11 @@ impl Core {
     }
 
     pub fn link_down(&mut self, company: CompanyId, link: u64) {
-        if self.links.get(&company).is_some_and(|held| held.link == link) {
+        if self
+            .links
+            .get(&company)
+            .is_some_and(|held| held.link == link)
+        {
             tracing::info!(partner = %company.short(), "link down");
             self.links.remove(&company);
             self.replicate(|replicator, cx| replicator.partner_down(cx, company));
@@ -303,13 +329,20 @@ impl Core {
 
     fn touch_partner(&mut self, company: CompanyId) {
         if let Some(partner) = self.directory.partner(&company).cloned() {
-            let seen = crate::directory::Partner { last_seen: Some(now()), ..partner };
+            let seen = crate::directory::Partner {
+                last_seen: Some(now()),
+                ..partner
+            };
             self.directory.put_partner(&mut self.store, seen);
         }
     }
 
     pub fn frame(&mut self, company: CompanyId, link: u64, bytes: &[u8]) {
-        if !self.links.get(&company).is_some_and(|held| held.link == link) {
+        if !self
+            .links
+            .get(&company)
+            .is_some_and(|held| held.link == link)
+        {
             return;
         }
         let received = self.replicate(|replicator, cx| replicator.receive(cx, company, bytes));
@@ -335,11 +368,20 @@ impl Core {
 
     /// Tells a fresh replicator of the links that are up.
     pub fn relink(&mut self) {
-        let linked: Vec<(CompanyId, NodeKey)> = self.links.iter().map(|(company, link)| (*company, link.node)).collect();
+        let linked: Vec<(CompanyId, NodeKey)> = self
+            .links
+            .iter()
+            .map(|(company, link)| (*company, link.node))
+            .collect();
         self.links.clear();
         for (company, node) in linked {
-            let addresses = self.directory.partner(&company).map(|partner| partner.addresses.clone()).unwrap_or_default();
-            self.network_wishes.push(NetworkWish::Bounce { node, addresses });
+            let addresses = self
+                .directory
+                .partner(&company)
+                .map(|partner| partner.addresses.clone())
+                .unwrap_or_default();
+            self.network_wishes
+                .push(NetworkWish::Bounce { node, addresses });
         }
     }
 

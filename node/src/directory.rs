@@ -101,7 +101,9 @@ impl Directory {
     }
 
     pub fn user_by_activation(&self, hash: &SecretHash) -> Option<&User> {
-        self.users.values().find(|user| user.activation.is_some_and(|(held, _)| held == *hash))
+        self.users
+            .values()
+            .find(|user| user.activation.is_some_and(|(held, _)| held == *hash))
     }
 
     pub fn put_user(&mut self, store: &mut Store, user: User) {
@@ -114,7 +116,9 @@ impl Directory {
     }
 
     pub fn sessions_of(&self, user: LocalId) -> impl Iterator<Item = (&SecretHash, &Session)> {
-        self.sessions.iter().filter(move |(_, session)| session.user == user)
+        self.sessions
+            .iter()
+            .filter(move |(_, session)| session.user == user)
     }
 
     pub fn open_session(&mut self, store: &mut Store, hash: SecretHash, session: Session) {
@@ -137,7 +141,9 @@ impl Directory {
 
     /// The active partner whose node this is.
     pub fn partner_by_node(&self, node: &NodeKey) -> Option<&Partner> {
-        self.partners.values().find(|partner| partner.node == *node && !partner.removed)
+        self.partners
+            .values()
+            .find(|partner| partner.node == *node && !partner.removed)
     }
 
     pub fn put_partner(&mut self, store: &mut Store, partner: Partner) {
@@ -156,8 +162,12 @@ impl Directory {
 
     /// Forgets tickets that expired long ago, so that the list stays short.
     pub fn forget_tickets(&mut self, store: &mut Store, before: Time) {
-        let old: Vec<SecretHash> =
-            self.tickets.iter().filter(|(_, ticket)| ticket.expires < before).map(|(hash, _)| *hash).collect();
+        let old: Vec<SecretHash> = self
+            .tickets
+            .iter()
+            .filter(|(_, ticket)| ticket.expires < before)
+            .map(|(hash, _)| *hash)
+            .collect();
         for hash in old {
             put::<IssuedTicket>(store, TICKET, &hash, None);
             self.tickets.remove(&hash);
@@ -180,7 +190,11 @@ fn read_all<K: Ord, V: Serialize + DeserializeOwned, const N: usize>(
             }
         }
     };
-    store.registers_with_prefix(&[table]).into_iter().filter_map(entry).collect()
+    store
+        .registers_with_prefix(&[table])
+        .into_iter()
+        .filter_map(entry)
+        .collect()
 }
 
 fn put<V: Serialize>(store: &mut Store, table: u8, id: &[u8], value: Option<&V>) {

@@ -38,7 +38,10 @@ const PREKEY_AGE_MS: u64 = 7 * 24 * 3600 * 1000;
 #[derive(Debug, thiserror::Error)]
 pub enum KeystoreError {
     #[error("{path}: {cause}")]
-    Io { path: PathBuf, cause: std::io::Error },
+    Io {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     #[error("{path} may be read by others (mode {mode:o}); try: chmod -R go-rwx {path}")]
     Permissions { path: PathBuf, mode: u32 },
     #[error("{0} is not a keyring of crossport, or it is damaged")]
@@ -92,7 +95,11 @@ impl Keystore {
 
     /// Makes new keys; refuses to replace a keyring.
     pub fn create(folder: &Path, passphrase: Option<&str>) -> Result<Keystore, KeystoreError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|cause| io(folder, cause))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|cause| io(folder, cause))?;
         let mut random = OsRandom;
         let secrets = Secrets {
             root: random.array(),
@@ -130,16 +137,27 @@ impl Keystore {
     }
 
     /// Keeps the key of an epoch, durably: what it opens counts as delivered right after.
-    pub fn keep_epoch(&mut self, chat: ChatId, epoch: u32, key: &EpochKey) -> Result<(), KeystoreError> {
+    pub fn keep_epoch(
+        &mut self,
+        chat: ChatId,
+        epoch: u32,
+        key: &EpochKey,
+    ) -> Result<(), KeystoreError> {
         let name = epoch_name(&chat, epoch);
-        Ok(self.changing.put_all(&[(name, Some(key.expose().to_vec()))], true)?)
+        Ok(self
+            .changing
+            .put_all(&[(name, Some(key.expose().to_vec()))], true)?)
     }
 
     pub fn epochs(&self) -> Vec<(ChatId, u32, EpochKey)> {
         let parsed = self.changing.prefix(b"e").filter_map(|(name, value)| {
             let (chat, epoch) = name.get(1..)?.split_first_chunk::<32>()?;
             let epoch = u32::from_be_bytes(epoch.try_into().ok()?);
-            Some((ChatId(*chat), epoch, EpochKey::from_bytes(value.try_into().ok()?)))
+            Some((
+                ChatId(*chat),
+                epoch,
+                EpochKey::from_bytes(value.try_into().ok()?),
+            ))
         });
         parsed.collect()
     }
@@ -147,12 +165,15 @@ impl Keystore {
     /// The prekeys, newest last; makes one when there is none or the newest is older than a week.
     pub fn prekeys(&mut self, now: Time) -> Result<Vec<(u32, Time, PrekeySecret)>, KeystoreError> {
         let mut prekeys = self.stored_prekeys();
-        let newest = prekeys.last().map(|(version, created, _)| (*version, *created));
+        let newest = prekeys
+            .last()
+            .map(|(version, created, _)| (*version, *created));
         if newest.is_none_or(|(_, created)| now.since(created) >= PREKEY_AGE_MS) {
             let version = newest.map_or(1, |(version, _)| version.saturating_add(1));
             let secret = PrekeySecret::random(&mut OsRandom);
             let value = codec::encode(&(now, *secret.expose()));
-            self.changing.put_all(&[(prekey_name(version), Some(value))], true)?;
+            self.changing
+                .put_all(&[(prekey_name(version), Some(value))], true)?;
             prekeys.push((version, now, secret));
         }
         Ok(prekeys)
@@ -177,39 +198,81 @@ fn prekey_name(version: u32) -> Vec<u8> {
 }
 
 fn io(path: &Path, cause: std::io::Error) -> KeystoreError {
-    KeystoreError::Io { path: path.to_owned(), cause }
+    KeystoreError::Io {
+        path: path.to_owned(),
+        cause,
+    }
 }
 
 fn check_private(path: &Path) -> Result<(), KeystoreError> {
-    let mode = fs::metadata(path).map_err(|cause| io(path, cause))?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(KeystoreError::Permissions { path: path.to_owned(), mode }) }
+    let mode = fs::metadata(path)
+        .map_err(|cause| io(path, cause))?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeystoreError::Permissions {
+            path: path.to_owned(),
+            mode,
+        })
+    }
 }
 
-fn wrapping_key(derivation: u16, salt: &[u8; 16], passphrase: Option<&str>) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
+fn wrapping_key(
+    derivation: u16,
+    salt: &[u8; 16],
+    passphrase: Option<&str>,
+) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
     let mut key = Zeroizing::new([0; 32]);
     match (derivation, passphrase) {
         (0, _) => {
-            *key = Sha256::new().chain_update(b"crossport keyring without passphrase").chain_update(salt).finalize().into();
+            *key = Sha256::new()
+                .chain_update(b"crossport keyring without passphrase")
+                .chain_update(salt)
+                .finalize()
+                .into();
         }
         (_, None) => return Err(KeystoreError::NeedsPassphrase),
         (_, Some(passphrase)) => {
-            let hashed = Argon2::default().hash_password_into(passphrase.as_bytes(), salt, key.as_mut_slice());
+            let hashed = Argon2::default().hash_password_into(
+                passphrase.as_bytes(),
+                salt,
+                key.as_mut_slice(),
+            );
             hashed.map_err(|error| KeystoreError::Hash(error.to_string()))?;
         }
     }
     Ok(key)
 }
 
-fn write_keyring(path: &Path, secrets: &Secrets, passphrase: Option<&str>) -> Result<(), KeystoreError> {
+fn write_keyring(
+    path: &Path,
+    secrets: &Secrets,
+    passphrase: Option<&str>,
+) -> Result<(), KeystoreError> {
     let mut random = OsRandom;
     let (salt, nonce): ([u8; 16], [u8; 24]) = (random.array(), random.array());
     let derivation = u16::from(passphrase.is_some());
     let key = wrapping_key(derivation, &salt, passphrase)?;
     let plain = Zeroizing::new(codec::encode(secrets));
     let cipher = XChaCha20Poly1305::new((&*key).into());
-    let payload = Payload { msg: &plain, aad: MAGIC };
-    let content = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| KeystoreError::NotAKeyring(path.to_owned()))?;
-    let sealed = Sealed { magic: *MAGIC, version: VERSION, derivation, salt, nonce, content: Blob(content) };
+    let payload = Payload {
+        msg: &plain,
+        aad: MAGIC,
+    };
+    let content = cipher
+        .encrypt(&XNonce::from(nonce), payload)
+        .map_err(|_| KeystoreError::NotAKeyring(path.to_owned()))?;
+    let sealed = Sealed {
+        magic: *MAGIC,
+        version: VERSION,
+        derivation,
+        salt,
+        nonce,
+        content: Blob(content),
+    };
     let temporary = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -217,13 +280,17 @@ fn write_keyring(path: &Path, secrets: &Secrets, passphrase: Option<&str>) -> Re
         .mode(0o600)
         .open(&temporary)
         .map_err(|cause| io(&temporary, cause))?;
-    let written = file.write_all(&codec::encode(&sealed)).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(&codec::encode(&sealed))
+        .and_then(|()| file.sync_all());
     written.map_err(|cause| io(&temporary, cause))?;
     // A hard link never replaces an existing keyring, however two starts may race.
     fs::hard_link(&temporary, path).map_err(|cause| io(path, cause))?;
     fs::remove_file(&temporary).map_err(|cause| io(&temporary, cause))?;
     let folder = path.parent().unwrap_or(path);
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|cause| io(folder, cause))
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|cause| io(folder, cause))
 }
 
 fn read_keyring(path: &Path, passphrase: Option<&str>) -> Result<Secrets, KeystoreError> {
@@ -235,11 +302,16 @@ fn read_keyring(path: &Path, passphrase: Option<&str>) -> Result<Secrets, Keysto
     }
     let key = wrapping_key(sealed.derivation, &sealed.salt, passphrase)?;
     let cipher = XChaCha20Poly1305::new((&*key).into());
-    let payload = Payload { msg: &sealed.content.0, aad: MAGIC };
-    let plain = cipher.decrypt(&XNonce::from(sealed.nonce), payload).map_err(|_| match sealed.derivation {
-        0 => not_a_keyring(),
-        _ => KeystoreError::WrongPassphrase(path.to_owned()),
-    })?;
+    let payload = Payload {
+        msg: &sealed.content.0,
+        aad: MAGIC,
+    };
+    let plain = cipher
+        .decrypt(&XNonce::from(sealed.nonce), payload)
+        .map_err(|_| match sealed.derivation {
+            0 => not_a_keyring(),
+            _ => KeystoreError::WrongPassphrase(path.to_owned()),
+        })?;
     codec::decode(&Zeroizing::new(plain), KEYRING_BYTES_MAX).map_err(|_| not_a_keyring())
 }
 
@@ -254,10 +326,25 @@ mod tests {
         let made = Keystore::create(&keys, Some("correct horse")).expect("new keys");
         let node = *made.node.expose();
         drop(made);
-        assert!(matches!(Keystore::open(&keys, None), Err(KeystoreError::NeedsPassphrase)));
-        assert!(matches!(Keystore::open(&keys, Some("wrong")), Err(KeystoreError::WrongPassphrase(_))));
-        assert_eq!(*Keystore::open(&keys, Some("correct horse")).expect("the passphrase").node.expose(), node);
-        assert!(Keystore::create(&keys, None).is_err(), "an existing keyring is never replaced");
+        assert!(matches!(
+            Keystore::open(&keys, None),
+            Err(KeystoreError::NeedsPassphrase)
+        ));
+        assert!(matches!(
+            Keystore::open(&keys, Some("wrong")),
+            Err(KeystoreError::WrongPassphrase(_))
+        ));
+        assert_eq!(
+            *Keystore::open(&keys, Some("correct horse"))
+                .expect("the passphrase")
+                .node
+                .expose(),
+            node
+        );
+        assert!(
+            Keystore::create(&keys, None).is_err(),
+            "an existing keyring is never replaced"
+        );
     }
 
     #[test]
@@ -265,8 +352,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keys = folder.path().join("keys");
         drop(Keystore::create(&keys, None).expect("new keys"));
-        fs::set_permissions(keys.join(KEYRING), fs::Permissions::from_mode(0o640)).expect("own file");
-        assert!(matches!(Keystore::open(&keys, None), Err(KeystoreError::Permissions { mode: 0o640, .. })));
+        fs::set_permissions(keys.join(KEYRING), fs::Permissions::from_mode(0o640))
+            .expect("own file");
+        assert!(matches!(
+            Keystore::open(&keys, None),
+            Err(KeystoreError::Permissions { mode: 0o640, .. })
+        ));
     }
 
     #[test]
@@ -274,13 +365,22 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let keys = folder.path().join("keys");
         let mut made = Keystore::create(&keys, None).expect("new keys");
-        made.keep_epoch(ChatId([1; 32]), 2, &EpochKey::from_bytes([3; 32])).expect("kept");
+        made.keep_epoch(ChatId([1; 32]), 2, &EpochKey::from_bytes([3; 32]))
+            .expect("kept");
         assert_eq!(made.prekeys(Time(1)).expect("made").len(), 1);
         assert_eq!(made.prekeys(Time(2)).expect("kept").len(), 1);
-        assert_eq!(made.prekeys(Time(PREKEY_AGE_MS + 1)).expect("rotated").len(), 2);
+        assert_eq!(
+            made.prekeys(Time(PREKEY_AGE_MS + 1))
+                .expect("rotated")
+                .len(),
+            2
+        );
         drop(made);
         let opened = Keystore::open(&keys, None).expect("opens");
-        assert_eq!(opened.epochs(), vec![(ChatId([1; 32]), 2, EpochKey::from_bytes([3; 32]))]);
+        assert_eq!(
+            opened.epochs(),
+            vec![(ChatId([1; 32]), 2, EpochKey::from_bytes([3; 32]))]
+        );
         assert_eq!(opened.stored_prekeys().last().expect("two").0, 2);
     }
 }

@@ -22,8 +22,8 @@ use crate::network::{Address, NetworkEvent, NetworkHandle, NodeKey as PeerKey, R
 use crate::partners::NetworkWish;
 use crate::store::StoreError;
 
-pub use starting::{InitError, NodeError, StartedNode, describe, init, start};
 pub(crate) use starting::bare_replicator;
+pub use starting::{InitError, NodeError, StartedNode, describe, init, start};
 
 /// Inputs that may wait for the core: bounds memory, and slows clients and partners down when the disk is slow.
 const INPUTS: usize = 4_096;
@@ -49,15 +49,25 @@ pub struct SignedIn(Arc<RwLock<HashMap<TokenHash, (LocalId, bool)>>>);
 
 impl SignedIn {
     pub fn insert(&self, session: TokenHash, user: LocalId, administrator: bool) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(session, (user, administrator));
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(session, (user, administrator));
     }
 
     pub fn remove(&self, session: &TokenHash) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(session);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(session);
     }
 
     pub fn find(&self, session: &TokenHash) -> Option<(LocalId, bool)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(session).copied()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(session)
+            .copied()
     }
 }
 
@@ -80,7 +90,10 @@ impl std::fmt::Debug for Node {
 
 impl Node {
     /// Changes something: answered after the commit of the round in which it ran.
-    pub async fn change<T: Send + 'static>(&self, act: impl FnOnce(&mut Core) -> Answer<T> + Send + 'static) -> Answer<T> {
+    pub async fn change<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Core) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         let command: Command = Box::new(move |core| {
             let result = act(core);
@@ -95,7 +108,10 @@ impl Node {
     }
 
     /// Looks at something: runs after the commit, so that nothing is seen that is not on disk.
-    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> Answer<T> + Send + 'static) -> Answer<T> {
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
         let (reply, answer) = oneshot::channel();
         let after: AfterCommit = Box::new(move |core, _| drop(reply.send(look(core))));
         self.send(Input::AfterCommit(after)).await?;
@@ -103,7 +119,10 @@ impl Node {
     }
 
     async fn send(&self, input: Input) -> Answer<()> {
-        self.inputs.send(input).await.map_err(|_| Refused::from(Code::NotReady))
+        self.inputs
+            .send(input)
+            .await
+            .map_err(|_| Refused::from(Code::NotReady))
     }
 
     /// The person plane's real address: a port of 0 was chosen by the system.
@@ -124,7 +143,11 @@ impl Node {
 
 /// A failure of the store in the client's words.
 pub fn store_refusal(error: &StoreError) -> Refused {
-    let code = if crate::core::is_recoverable(error) { Code::DiskFull } else { Code::StorageFailed };
+    let code = if crate::core::is_recoverable(error) {
+        Code::DiskFull
+    } else {
+        Code::StorageFailed
+    };
     Refused::new(code, "").detail(error)
 }
 
@@ -144,11 +167,15 @@ impl CoreThread {
             self.wish(wish);
         }
         loop {
-            let Some(first) = self.inputs.blocking_recv() else { break };
+            let Some(first) = self.inputs.blocking_recv() else {
+                break;
+            };
             let mut stop = self.take(first);
             let mut taken = 1;
             while taken < ROUND_INPUTS && !stop {
-                let Ok(next) = self.inputs.try_recv() else { break };
+                let Ok(next) = self.inputs.try_recv() else {
+                    break;
+                };
                 stop = self.take(next);
                 taken += 1;
             }
@@ -176,19 +203,34 @@ impl CoreThread {
     fn network_event(&mut self, event: NetworkEvent) {
         match event {
             NetworkEvent::Listening { address } => self.core.listening.push(address.to_string()),
-            NetworkEvent::PartnerUp { key, link, address, transport } => {
+            NetworkEvent::PartnerUp {
+                key,
+                link,
+                address,
+                transport,
+            } => {
                 if let Some(company) = self.company_of(key) {
                     let node = NodeKey(key.0);
-                    let live = LiveLink { node, link, address: address.to_string(), transport: transport.to_string(), since: now() };
+                    let live = LiveLink {
+                        node,
+                        link,
+                        address: address.to_string(),
+                        transport: transport.to_string(),
+                        since: now(),
+                    };
                     self.nodes.insert(company, node);
-                    self.core.metrics.partner_connected(&company.to_string(), true);
+                    self.core
+                        .metrics
+                        .partner_connected(&company.to_string(), true);
                     self.core.link_up(company, live);
                 }
             }
             NetworkEvent::PartnerDown { key, link, reason } => {
                 if let Some(company) = self.company_of(key) {
                     tracing::debug!(partner = %company.short(), %reason, "session ended");
-                    self.core.metrics.partner_connected(&company.to_string(), false);
+                    self.core
+                        .metrics
+                        .partner_connected(&company.to_string(), false);
                     self.core.link_down(company, link);
                 }
             }
@@ -197,7 +239,12 @@ impl CoreThread {
                     self.core.frame(company, link, &bytes);
                 }
             }
-            NetworkEvent::PairRequest { key, request, reply, .. } => {
+            NetworkEvent::PairRequest {
+                key,
+                request,
+                reply,
+                ..
+            } => {
                 let answer = self.core.pair_requested(NodeKey(key.0), &request);
                 // Paired means on disk: the answer leaves after the commit.
                 self.core.after_commit(Box::new(move |_, committed| {
@@ -206,26 +253,43 @@ impl CoreThread {
                     }
                 }));
             }
-            NetworkEvent::DialFailed { key, reason, retry_in } => {
+            NetworkEvent::DialFailed {
+                key,
+                reason,
+                retry_in,
+            } => {
                 let company = self.company_of(key).map(|company| company.short());
                 tracing::debug!(partner = company, %reason, retry_in_ms = retry_in.as_millis() as u64, "not reached");
             }
             NetworkEvent::Refused { reason, .. } => {
                 tracing::debug!(%reason, "connection refused");
-                self.core.metrics.refused(Side::Connection, reason_name(reason));
+                self.core
+                    .metrics
+                    .refused(Side::Connection, reason_name(reason));
             }
         }
     }
 
     fn company_of(&self, key: PeerKey) -> Option<CompanyId> {
         let node = NodeKey(key.0);
-        let linked = self.nodes.iter().find(|(_, held)| **held == node).map(|(company, _)| *company);
-        linked.or_else(|| self.core.directory.partner_by_node(&node).map(|partner| partner.company))
+        let linked = self
+            .nodes
+            .iter()
+            .find(|(_, held)| **held == node)
+            .map(|(company, _)| *company);
+        linked.or_else(|| {
+            self.core
+                .directory
+                .partner_by_node(&node)
+                .map(|partner| partner.company)
+        })
     }
 
     fn after_round(&mut self, done: RoundDone) {
         for outgoing in done.sends {
-            let Some(link) = self.core.links.get(&outgoing.partner) else { continue };
+            let Some(link) = self.core.links.get(&outgoing.partner) else {
+                continue;
+            };
             let (key, id) = (PeerKey(link.node.0), link.link);
             if let Err(error) = self.network.send_on(key, id, Bytes::from(outgoing.frame)) {
                 // The log is the outbox: whatever did not leave is found lacking when the link is up again.
@@ -246,7 +310,12 @@ impl CoreThread {
     }
 
     fn bounce(&mut self, company: CompanyId, node: NodeKey) {
-        let addresses = self.core.directory.partner(&company).map(|partner| partner.addresses.clone()).unwrap_or_default();
+        let addresses = self
+            .core
+            .directory
+            .partner(&company)
+            .map(|partner| partner.addresses.clone())
+            .unwrap_or_default();
         self.wish(NetworkWish::Bounce { node, addresses });
     }
 
@@ -276,10 +345,17 @@ fn reason_name(reason: RefusedReason) -> &'static str {
 }
 
 /// Does what the core wishes of the network, in order.
-pub(crate) async fn fulfil(network: NetworkHandle, mut wishes: mpsc::UnboundedReceiver<NetworkWish>) {
+pub(crate) async fn fulfil(
+    network: NetworkHandle,
+    mut wishes: mpsc::UnboundedReceiver<NetworkWish>,
+) {
     while let Some(wish) = wishes.recv().await {
         let done = match wish {
-            NetworkWish::Connect { node, addresses } => network.set_partner(PeerKey(node.0), parsed(&addresses)).await,
+            NetworkWish::Connect { node, addresses } => {
+                network
+                    .set_partner(PeerKey(node.0), parsed(&addresses))
+                    .await
+            }
             NetworkWish::Pause { node } => network.pause_partner(PeerKey(node.0)).await,
             NetworkWish::Remove { node } => network.remove_partner(PeerKey(node.0)).await,
             NetworkWish::Bounce { node, addresses } => {
@@ -287,7 +363,10 @@ pub(crate) async fn fulfil(network: NetworkHandle, mut wishes: mpsc::UnboundedRe
                 let network = network.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(BOUNCE).await;
-                    if let Err(error) = network.set_partner(PeerKey(node.0), parsed(&addresses)).await {
+                    if let Err(error) = network
+                        .set_partner(PeerKey(node.0), parsed(&addresses))
+                        .await
+                    {
                         tracing::warn!(%error, "a partner could not be taken up again");
                     }
                 });
@@ -301,5 +380,8 @@ pub(crate) async fn fulfil(network: NetworkHandle, mut wishes: mpsc::UnboundedRe
 }
 
 fn parsed(addresses: &[String]) -> Vec<Address> {
-    addresses.iter().filter_map(|address| address.parse().ok()).collect()
+    addresses
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect()
 }

@@ -9,7 +9,9 @@ use crossport_protocol::ids::{CompanyId, NodeKey};
 use crossport_protocol::pairing::{self, PairReply, PairRequest, Ticket, TicketError, refusal};
 
 use crate::api::facade::{Answer, Operator, Refused};
-use crate::api::types::{Code, Company, Invitation, Invite, Partner as ApiPartner, PartnerLine, PartnerState};
+use crate::api::types::{
+    Code, Company, Invitation, Invite, Partner as ApiPartner, PartnerLine, PartnerState,
+};
 use crate::core::{Core, now, random_array, time_text};
 use crate::directory::{IssuedTicket, Partner};
 use crate::people::{operator, secret_hash};
@@ -23,22 +25,38 @@ const ALIAS_CHARS_MAX: usize = 64;
 /// What the network is to know of a partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkWish {
-    Connect { node: NodeKey, addresses: Vec<String> },
-    Pause { node: NodeKey },
-    Remove { node: NodeKey },
+    Connect {
+        node: NodeKey,
+        addresses: Vec<String>,
+    },
+    Pause {
+        node: NodeKey,
+    },
+    Remove {
+        node: NodeKey,
+    },
     /// End the link and take it up again a little later.
-    Bounce { node: NodeKey, addresses: Vec<String> },
+    Bounce {
+        node: NodeKey,
+        addresses: Vec<String>,
+    },
 }
 
 impl Core {
     pub fn own_addresses(&self) -> Vec<String> {
-        if self.config.announce.is_empty() { self.listening.clone() } else { self.config.announce.clone() }
+        if self.config.announce.is_empty() {
+            self.listening.clone()
+        } else {
+            self.config.announce.clone()
+        }
     }
 
     pub fn company(&self) -> Company {
         let id = self.replicator.company();
         let log = self.replicator.roster().log(&id);
-        let created = log.and_then(|log| log.records().next()?.decode_header().ok()).map(|header| header.time);
+        let created = log
+            .and_then(|log| log.records().next()?.decode_header().ok())
+            .map(|header| header.time);
         Company {
             id: id.to_string(),
             name: self.replicator.roster().name(&id),
@@ -50,7 +68,9 @@ impl Core {
     }
 
     pub fn invite_partner(&mut self, by: Operator, invite: &Invite) -> Answer<Invitation> {
-        let expires_in = invite.expires_in_s.unwrap_or(self.config.invitation_expires_s);
+        let expires_in = invite
+            .expires_in_s
+            .unwrap_or(self.config.invitation_expires_s);
         if !(EXPIRES_S_MIN..=EXPIRES_S_MAX).contains(&expires_in) {
             return Err(Refused::new(Code::ValueInvalid, "expires_in_s"));
         }
@@ -60,12 +80,22 @@ impl Core {
         let hash = secret_hash(&hex::encode(token));
         let before = crossport_protocol::clock::Time(now().0.saturating_sub(FORGET_TICKETS_MS));
         self.directory.forget_tickets(&mut self.store, before);
-        let issued = IssuedTicket { expires, alias: invite.alias.clone(), used_by: None };
+        let issued = IssuedTicket {
+            expires,
+            alias: invite.alias.clone(),
+            used_by: None,
+        };
         self.directory.put_ticket(&mut self.store, hash, issued);
         self.audit(&operator(by), "partner.invite", None);
         let company = self.replicator.company();
         let addresses = self.own_addresses();
-        let ticket = Ticket { company, node: self.replicator.node_key(), token, expires, addresses: addresses.clone() };
+        let ticket = Ticket {
+            company,
+            node: self.replicator.node_key(),
+            token,
+            expires,
+            addresses: addresses.clone(),
+        };
         Ok(Invitation {
             ticket: ticket.to_text(),
             expires_at: time_text(expires),
@@ -76,7 +106,8 @@ impl Core {
 
     /// Checks a ticket and makes the request that the inviter's node is to be sent.
     pub fn pair_request(&self, text: &str) -> Answer<(Ticket, PairRequest)> {
-        let ticket = Ticket::from_text(text).map_err(|error: TicketError| Refused::new(Code::TicketUnreadable, "").detail(error))?;
+        let ticket = Ticket::from_text(text)
+            .map_err(|error: TicketError| Refused::new(Code::TicketUnreadable, "").detail(error))?;
         let company = self.replicator.company();
         if ticket.company == company {
             return Err(Code::TicketOwn.into());
@@ -86,9 +117,16 @@ impl Core {
         }
         let known = self.directory.partner(&ticket.company);
         if known.is_some_and(|partner| !partner.removed) {
-            return Err(Refused::new(Code::PartnerExists, self.replicator.roster().name(&ticket.company)));
+            return Err(Refused::new(
+                Code::PartnerExists,
+                self.replicator.roster().name(&ticket.company),
+            ));
         }
-        let identity = self.replicator.roster().log(&company).map(|log| log.records().cloned().collect());
+        let identity = self
+            .replicator
+            .roster()
+            .log(&company)
+            .map(|log| log.records().cloned().collect());
         let request = PairRequest::sign(
             self.replicator.suite(),
             &self.keystore.node,
@@ -101,13 +139,22 @@ impl Core {
     }
 
     /// The inviter answered: from now on it is a partner, or the reason why not.
-    pub fn finish_pairing(&mut self, by: Operator, ticket: &Ticket, alias: Option<&str>, reply: &[u8]) -> Answer<ApiPartner> {
+    pub fn finish_pairing(
+        &mut self,
+        by: Operator,
+        ticket: &Ticket,
+        alias: Option<&str>,
+        reply: &[u8],
+    ) -> Answer<ApiPartner> {
         check_alias(alias)?;
         let unreadable = || Refused::new(Code::PartnerRefused, ticket.company.short());
-        let reply: PairReply = codec::decode(reply, pairing::PAIRING_BYTES).map_err(|error| unreadable().detail(error))?;
+        let reply: PairReply = codec::decode(reply, pairing::PAIRING_BYTES)
+            .map_err(|error| unreadable().detail(error))?;
         match reply.outcome {
             0 => {}
-            refusal::EXPIRED => return Err(Refused::new(Code::TicketExpired, time_text(ticket.expires))),
+            refusal::EXPIRED => {
+                return Err(Refused::new(Code::TicketExpired, time_text(ticket.expires)));
+            }
             refusal::UNKNOWN_TOKEN => return Err(Code::TicketUsed.into()),
             other => return Err(unreadable().detail(format!("refusal {other}"))),
         }
@@ -116,8 +163,18 @@ impl Core {
         if !log.lists(&ticket.node) {
             return Err(unreadable().detail("the node that answered is not one of the company's"));
         }
-        self.approve(ticket.company, ticket.node, alias.map(str::to_owned), ticket.addresses.clone(), &reply.identity)?;
-        self.audit(&operator(by), "partner.accept", Some(ticket.company.to_string()));
+        self.approve(
+            ticket.company,
+            ticket.node,
+            alias.map(str::to_owned),
+            ticket.addresses.clone(),
+            &reply.identity,
+        )?;
+        self.audit(
+            &operator(by),
+            "partner.accept",
+            Some(ticket.company.to_string()),
+        );
         self.partner_view(&ticket.company)
     }
 
@@ -126,11 +183,17 @@ impl Core {
         let outcome = self.judge_request(node, bytes).err().unwrap_or(0);
         if outcome != 0 {
             tracing::warn!(node = %node.short(), outcome, "pairing refused");
-            self.metrics.refused(crate::metrics::Side::Connection, "pairing_refused");
+            self.metrics
+                .refused(crate::metrics::Side::Connection, "pairing_refused");
         }
         let own = self.replicator.company();
         let identity = match outcome {
-            0 => self.replicator.roster().log(&own).map(|log| log.records().cloned().collect()).unwrap_or_default(),
+            0 => self
+                .replicator
+                .roster()
+                .log(&own)
+                .map(|log| log.records().cloned().collect())
+                .unwrap_or_default(),
             _ => Vec::new(),
         };
         codec::encode(&PairReply { outcome, identity })
@@ -138,16 +201,25 @@ impl Core {
 
     fn judge_request(&mut self, node: NodeKey, bytes: &[u8]) -> Result<(), u16> {
         let suite = self.replicator.suite();
-        let request: PairRequest = codec::decode(bytes, pairing::PAIRING_BYTES).map_err(|_| refusal::BAD_REQUEST)?;
-        if request.node != node || !request.verify(suite) || request.company == self.replicator.company() {
+        let request: PairRequest =
+            codec::decode(bytes, pairing::PAIRING_BYTES).map_err(|_| refusal::BAD_REQUEST)?;
+        if request.node != node
+            || !request.verify(suite)
+            || request.company == self.replicator.company()
+        {
             return Err(refusal::BAD_REQUEST);
         }
-        let log = IdentityLog::read(suite, request.company, &request.identity).map_err(|_| refusal::BAD_REQUEST)?;
+        let log = IdentityLog::read(suite, request.company, &request.identity)
+            .map_err(|_| refusal::BAD_REQUEST)?;
         if !log.lists(&node) {
             return Err(refusal::BAD_REQUEST);
         }
         let hash = secret_hash(&hex::encode(request.token));
-        let ticket = self.directory.ticket(&hash).cloned().ok_or(refusal::UNKNOWN_TOKEN)?;
+        let ticket = self
+            .directory
+            .ticket(&hash)
+            .cloned()
+            .ok_or(refusal::UNKNOWN_TOKEN)?;
         match ticket.used_by {
             // The answer may have been lost on its way: the same company may ask again.
             Some(company) if company == request.company => return Ok(()),
@@ -155,11 +227,24 @@ impl Core {
             None if ticket.expires < now() => return Err(refusal::EXPIRED),
             None => {}
         }
-        let approved = self.approve(request.company, node, ticket.alias.clone(), request.addresses, &request.identity);
+        let approved = self.approve(
+            request.company,
+            node,
+            ticket.alias.clone(),
+            request.addresses,
+            &request.identity,
+        );
         approved.map_err(|_| refusal::BAD_REQUEST)?;
-        let used = IssuedTicket { used_by: Some(request.company), ..ticket };
+        let used = IssuedTicket {
+            used_by: Some(request.company),
+            ..ticket
+        };
         self.directory.put_ticket(&mut self.store, hash, used);
-        self.audit("ticket", "partner.paired", Some(request.company.to_string()));
+        self.audit(
+            "ticket",
+            "partner.paired",
+            Some(request.company.to_string()),
+        );
         Ok(())
     }
 
@@ -171,9 +256,14 @@ impl Core {
         addresses: Vec<String>,
         identity: &[crossport_protocol::identity::SignedIdentity],
     ) -> Answer<()> {
-        let learned = self.replicate(|replicator, cx| replicator.learn_identity(cx, company, identity));
-        learned.map_err(|error| Refused::new(Code::PartnerRefused, company.short()).detail(error))?;
-        let since = self.directory.partner(&company).map_or_else(now, |held| held.since);
+        let learned =
+            self.replicate(|replicator, cx| replicator.learn_identity(cx, company, identity));
+        learned
+            .map_err(|error| Refused::new(Code::PartnerRefused, company.short()).detail(error))?;
+        let since = self
+            .directory
+            .partner(&company)
+            .map_or_else(now, |held| held.since);
         let partner = Partner {
             company,
             node,
@@ -187,7 +277,8 @@ impl Core {
         };
         self.directory.put_partner(&mut self.store, partner);
         self.replicator.set_partner(company);
-        self.network_wishes.push(NetworkWish::Connect { node, addresses });
+        self.network_wishes
+            .push(NetworkWish::Connect { node, addresses });
         Ok(())
     }
 
@@ -195,9 +286,18 @@ impl Core {
         let lower = text.to_lowercase();
         let named = |partner: &&Partner| {
             let id = partner.company.to_string();
-            let alias = partner.alias.as_ref().is_some_and(|alias| alias.to_lowercase() == lower);
-            let name = self.replicator.roster().name(&partner.company).to_lowercase() == lower;
-            let prefix = lower.len() >= crate::api::types::ID_PREFIX_CHARS_MIN && id.starts_with(&lower);
+            let alias = partner
+                .alias
+                .as_ref()
+                .is_some_and(|alias| alias.to_lowercase() == lower);
+            let name = self
+                .replicator
+                .roster()
+                .name(&partner.company)
+                .to_lowercase()
+                == lower;
+            let prefix =
+                lower.len() >= crate::api::types::ID_PREFIX_CHARS_MIN && id.starts_with(&lower);
             alias || name || prefix
         };
         let matches: Vec<&Partner> = self.directory.partners().filter(named).collect();
@@ -209,7 +309,10 @@ impl Core {
     }
 
     pub fn partner_view(&self, company: &CompanyId) -> Answer<ApiPartner> {
-        let partner = self.directory.partner(company).ok_or_else(|| Refused::new(Code::PartnerNotFound, company.short()))?;
+        let partner = self
+            .directory
+            .partner(company)
+            .ok_or_else(|| Refused::new(Code::PartnerNotFound, company.short()))?;
         let link = self.links.get(company);
         Ok(ApiPartner {
             id: company.to_string(),
@@ -221,25 +324,42 @@ impl Core {
             addresses: partner.addresses.clone(),
             connected: link.is_some(),
             transport: link.map(|link| link.transport.clone()),
-            last_seen_at: link.map_or(partner.last_seen, |_| Some(now())).map(time_text),
+            last_seen_at: link
+                .map_or(partner.last_seen, |_| Some(now()))
+                .map(time_text),
             chats: self.shared_chats(company).len() as u32,
             not_delivered_since: self.partner_behind_since(company).map(time_text),
             refusals: self
                 .refusals
                 .get(company)
-                .map(|reasons| reasons.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect())
+                .map(|reasons| {
+                    reasons
+                        .iter()
+                        .map(|(name, count)| ((*name).to_owned(), *count))
+                        .collect()
+                })
                 .unwrap_or_default(),
             since: time_text(partner.since),
         })
     }
 
     fn shared_chats(&self, company: &CompanyId) -> Vec<crossport_protocol::ids::ChatId> {
-        self.replicator.chats().filter(|(_, chat)| chat.owner().is_member(company)).map(|(id, _)| *id).collect()
+        self.replicator
+            .chats()
+            .filter(|(_, chat)| chat.owner().is_member(company))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// The age of the oldest thing that a partner lacks.
-    pub fn partner_behind_since(&self, company: &CompanyId) -> Option<crossport_protocol::clock::Time> {
-        self.shared_chats(company).iter().filter_map(|chat| self.not_delivered_since(chat, company)).min()
+    pub fn partner_behind_since(
+        &self,
+        company: &CompanyId,
+    ) -> Option<crossport_protocol::clock::Time> {
+        self.shared_chats(company)
+            .iter()
+            .filter_map(|chat| self.not_delivered_since(chat, company))
+            .min()
     }
 
     pub fn partner_lines(&self) -> Vec<PartnerLine> {
@@ -250,18 +370,36 @@ impl Core {
             connected: self.links.contains_key(&partner.company),
             not_delivered_since: self.partner_behind_since(&partner.company).map(time_text),
         };
-        self.directory.partners().filter(|partner| !partner.removed).map(line).collect()
+        self.directory
+            .partners()
+            .filter(|partner| !partner.removed)
+            .map(line)
+            .collect()
     }
 
-    pub fn verify_partner(&mut self, by: Operator, text: &str, said: &[String]) -> Answer<ApiPartner> {
+    pub fn verify_partner(
+        &mut self,
+        by: Operator,
+        text: &str,
+        said: &[String],
+    ) -> Answer<ApiPartner> {
         let partner = self.find_partner(text)?;
         let said: String = said.join("-").to_lowercase().replace(' ', "-");
         if said != pairing::fingerprint(&partner.company) {
-            return Err(Refused::new(Code::WordsDiffer, self.badge(&partner.company).name));
+            return Err(Refused::new(
+                Code::WordsDiffer,
+                self.badge(&partner.company).name,
+            ));
         }
         let company = partner.company;
         self.audit(&operator(by), "partner.verify", Some(company.to_string()));
-        self.directory.put_partner(&mut self.store, Partner { verified: Some(now()), ..partner });
+        self.directory.put_partner(
+            &mut self.store,
+            Partner {
+                verified: Some(now()),
+                ..partner
+            },
+        );
         self.partner_view(&company)
     }
 
@@ -271,13 +409,25 @@ impl Core {
             return Err(Refused::new(Code::PartnerNotActive, text));
         }
         let (company, node) = (partner.company, partner.node);
-        self.audit(&operator(by), if paused { "partner.pause" } else { "partner.resume" }, Some(company.to_string()));
+        self.audit(
+            &operator(by),
+            if paused {
+                "partner.pause"
+            } else {
+                "partner.resume"
+            },
+            Some(company.to_string()),
+        );
         self.network_wishes.push(if paused {
             NetworkWish::Pause { node }
         } else {
-            NetworkWish::Connect { node, addresses: partner.addresses.clone() }
+            NetworkWish::Connect {
+                node,
+                addresses: partner.addresses.clone(),
+            }
         });
-        self.directory.put_partner(&mut self.store, Partner { paused, ..partner });
+        self.directory
+            .put_partner(&mut self.store, Partner { paused, ..partner });
         self.partner_view(&company)
     }
 
@@ -288,7 +438,13 @@ impl Core {
         self.network_wishes.push(NetworkWish::Remove { node });
         self.links.remove(&company);
         self.replicate(|replicator, cx| replicator.remove_partner(cx, company));
-        self.directory.put_partner(&mut self.store, Partner { removed: true, ..partner });
+        self.directory.put_partner(
+            &mut self.store,
+            Partner {
+                removed: true,
+                ..partner
+            },
+        );
         self.partner_view(&company)
     }
 
@@ -297,7 +453,10 @@ impl Core {
         let wish = |partner: &Partner| match (partner.removed, partner.paused) {
             (true, _) => NetworkWish::Remove { node: partner.node },
             (false, true) => NetworkWish::Pause { node: partner.node },
-            (false, false) => NetworkWish::Connect { node: partner.node, addresses: partner.addresses.clone() },
+            (false, false) => NetworkWish::Connect {
+                node: partner.node,
+                addresses: partner.addresses.clone(),
+            },
         };
         self.directory.partners().map(wish).collect()
     }
@@ -312,10 +471,20 @@ fn state_of(partner: &Partner) -> PartnerState {
 }
 
 pub(crate) fn words(company: &CompanyId) -> Vec<String> {
-    pairing::fingerprint(company).split('-').map(str::to_owned).collect()
+    pairing::fingerprint(company)
+        .split('-')
+        .map(str::to_owned)
+        .collect()
 }
 
 fn check_alias(alias: Option<&str>) -> Answer<()> {
-    let sound = |alias: &str| (1..=ALIAS_CHARS_MAX).contains(&alias.chars().count()) && !alias.chars().any(char::is_control);
-    if alias.is_none_or(sound) { Ok(()) } else { Err(Refused::new(Code::ValueInvalid, "alias")) }
+    let sound = |alias: &str| {
+        (1..=ALIAS_CHARS_MAX).contains(&alias.chars().count())
+            && !alias.chars().any(char::is_control)
+    };
+    if alias.is_none_or(sound) {
+        Ok(())
+    } else {
+        Err(Refused::new(Code::ValueInvalid, "alias"))
+    }
 }

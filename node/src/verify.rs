@@ -56,9 +56,22 @@ struct Verifier {
 }
 
 /// Verifies everything up to the journal's present end.
-pub fn journal(journal: &JournalReader, suite: Suite, own: Option<IdentityLog>, told: &OnProgress) -> VerifyReport {
+pub fn journal(
+    journal: &JournalReader,
+    suite: Suite,
+    own: Option<IdentityLog>,
+    told: &OnProgress,
+) -> VerifyReport {
     let began = Instant::now();
-    let empty = VerifyReport { records: 0, envelopes: 0, signatures: 0, chats: 0, faults: Vec::new(), faults_total: 0, took_ms: 0 };
+    let empty = VerifyReport {
+        records: 0,
+        envelopes: 0,
+        signatures: 0,
+        chats: 0,
+        faults: Vec::new(),
+        faults_total: 0,
+        took_ms: 0,
+    };
     let Some(identity) = own else { return empty };
     // The replayed replicator signs nothing, so its keys are random and of no meaning.
     let config = Config {
@@ -69,24 +82,37 @@ pub fn journal(journal: &JournalReader, suite: Suite, own: Option<IdentityLog>, 
         continuity: true,
         prekeys: vec![(1, Time(0), PrekeySecret::random(&mut OsRandom))],
     };
-    let mut verifier = Verifier { replicator: Replicator::new(config), log: LinkLog::default(), report: empty };
+    let mut verifier = Verifier {
+        replicator: Replicator::new(config),
+        log: LinkLog::default(),
+        report: empty,
+    };
     let total = journal.head().position.0;
     for record in journal.scan(Position(0)) {
         verifier.report.records = verifier.report.records.saturating_add(1);
         match record {
             Ok(record) => {
                 if verifier.report.records.is_multiple_of(PROGRESS_EVERY) {
-                    told(Progress { done: record.position.0, total });
+                    told(Progress {
+                        done: record.position.0,
+                        total,
+                    });
                 }
                 let place = record.position.0.to_string();
                 match crate::store::record::decode(record.kind, &record.payload, &record.erased) {
                     JournalEntry::Protocol(entry) => verifier.record(&place, entry),
                     JournalEntry::Fact(_) => {}
-                    JournalEntry::Damaged(damage) => verifier.fault(&place, None, &damage.to_string()),
-                    JournalEntry::Unreadable { cause, .. } => verifier.fault(&place, None, &cause.to_string()),
+                    JournalEntry::Damaged(damage) => {
+                        verifier.fault(&place, None, &damage.to_string())
+                    }
+                    JournalEntry::Unreadable { cause, .. } => {
+                        verifier.fault(&place, None, &cause.to_string())
+                    }
                 }
             }
-            Err(damage) => verifier.fault(&damage.position.0.to_string(), None, &damage.to_string()),
+            Err(damage) => {
+                verifier.fault(&damage.position.0.to_string(), None, &damage.to_string())
+            }
         }
     }
     verifier.report.chats = verifier.replicator.chats().count() as u64;
@@ -112,26 +138,48 @@ impl Verifier {
         let mut outputs: Vec<Output> = Vec::new();
         let mut random = OsRandom;
         let now = Time(u64::MAX >> 17);
-        let mut cx = Context { now, log: &self.log, random: &mut random, out: &mut outputs };
+        let mut cx = Context {
+            now,
+            log: &self.log,
+            random: &mut random,
+            out: &mut outputs,
+        };
         if let Err(refusal) = self.replicator.replay(&mut cx, record) {
             self.fault(place, named, refusal.name());
         }
     }
 
     fn remember(&mut self, record: &Record) {
-        let Record::Envelope { chat, item } = record else { return };
-        let decoded = codec::decode::<EnvelopeHeader>(&item.envelope.header.0, limits::HEADER_BYTES);
+        let Record::Envelope { chat, item } = record else {
+            return;
+        };
+        let decoded =
+            codec::decode::<EnvelopeHeader>(&item.envelope.header.0, limits::HEADER_BYTES);
         let Ok(header) = decoded else { return };
-        let head = Head { seq: header.last_seq(), hash: item.envelope.hash() };
-        let parent = Head { seq: header.first_seq.saturating_sub(1), hash: header.prev };
-        let link = Link { stream: header.stream, parent, tip: Tip::of(&header, head) };
+        let head = Head {
+            seq: header.last_seq(),
+            hash: item.envelope.hash(),
+        };
+        let parent = Head {
+            seq: header.first_seq.saturating_sub(1),
+            hash: header.prev,
+        };
+        let link = Link {
+            stream: header.stream,
+            parent,
+            tip: Tip::of(&header, head),
+        };
         self.log.0.insert((*chat, head.hash), link);
     }
 
     fn fault(&mut self, place: &str, id: Option<String>, reason: &str) {
         self.report.faults_total = self.report.faults_total.saturating_add(1);
         if self.report.faults.len() < FAULTS_LISTED {
-            self.report.faults.push(Fault { place: place.to_owned(), id, reason: reason.to_owned() });
+            self.report.faults.push(Fault {
+                place: place.to_owned(),
+                id,
+                reason: reason.to_owned(),
+            });
         }
     }
 }

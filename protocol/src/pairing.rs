@@ -229,7 +229,10 @@ mod tests {
             let bad = String::from_utf8(bad).expect("ASCII");
             assert!(Ticket::from_text(&bad).is_err(), "character {index}");
         }
-        assert!(Ticket::from_text(&format!("{text}a")).is_err(), "a digit more");
+        assert!(
+            Ticket::from_text(&format!("{text}a")).is_err(),
+            "a digit more"
+        );
         assert_eq!(Ticket::from_text("hello"), Err(TicketError::Prefix));
         assert_eq!(
             Ticket::from_text(&text[..text.len() - 9]),

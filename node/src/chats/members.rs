@@ -18,16 +18,27 @@ impl Core {
     }
 
     fn members_of(&mut self, chat: ChatId) -> Answer<Members> {
-        let owner = self.replicator.chat(&chat).ok_or(Code::ChatNotFound)?.owner().owner();
+        let owner = self
+            .replicator
+            .chat(&chat)
+            .ok_or(Code::ChatNotFound)?
+            .owner()
+            .owner();
         self.forget_answered(chat);
         let people = self.people_of(&chat).clone();
-        let present = people.values().filter(|member| member.present).map(|member| Member {
-            person: self.person_of_member(member),
-            administrator: member.user.company == owner
-                && self.directory.user(&member.user.local).is_some_and(|user| user.administrator),
-            since: time_text(member.since.time()),
-            invited: false,
-        });
+        let present = people
+            .values()
+            .filter(|member| member.present)
+            .map(|member| Member {
+                person: self.person_of_member(member),
+                administrator: member.user.company == owner
+                    && self
+                        .directory
+                        .user(&member.user.local)
+                        .is_some_and(|user| user.administrator),
+                since: time_text(member.since.time()),
+                invited: false,
+            });
         let mut members: Vec<Member> = present.collect();
         for (company, nickname) in self.asked(&chat) {
             let person = Person {
@@ -38,10 +49,16 @@ impl Core {
                 external: true,
                 active: true,
             };
-            members.push(Member { person, administrator: false, since: time_text(crate::core::now()), invited: true });
+            members.push(Member {
+                person,
+                administrator: false,
+                since: time_text(crate::core::now()),
+                invited: true,
+            });
         }
         members.sort_by(|one, other| {
-            (&one.person.company.name, &one.person.name).cmp(&(&other.person.company.name, &other.person.name))
+            (&one.person.company.name, &one.person.name)
+                .cmp(&(&other.person.company.name, &other.person.name))
         });
         Ok(Members { members })
     }
@@ -51,9 +68,15 @@ impl Core {
         let asked = self.asked(&chat);
         let people = self.people_of(&chat).clone();
         let joined = |company, nickname: &str| {
-            people.values().any(|member| member.user.company == company && member.nickname == nickname)
+            people
+                .values()
+                .any(|member| member.user.company == company && member.nickname == nickname)
         };
-        let waiting: Vec<_> = asked.iter().filter(|(company, nickname)| !joined(*company, nickname)).cloned().collect();
+        let waiting: Vec<_> = asked
+            .iter()
+            .filter(|(company, nickname)| !joined(*company, nickname))
+            .cloned()
+            .collect();
         if waiting.len() != asked.len() {
             self.set_asked(&chat, &waiting);
         }
@@ -65,7 +88,11 @@ impl Core {
         if held.owner().kind() == WireKind::DIRECT {
             return Err(Refused::new(Code::ChatKindForbids, "direct"));
         }
-        let user = self.directory.user(&caller.user).cloned().ok_or(Code::NotSignedIn)?;
+        let user = self
+            .directory
+            .user(&caller.user)
+            .cloned()
+            .ok_or(Code::NotSignedIn)?;
         let people = self.named_people(&add.people, &user)?;
         self.bring_in(chat, &caller.user, &people)?;
         self.members_of(chat)
@@ -83,15 +110,19 @@ impl Core {
         }
         match self.named_person(person)? {
             Named::Colleague(colleague) => {
-                let handle = self.handle_of(&chat, &colleague.local).ok_or_else(|| Refused::new(Code::PersonNotFound, person))?;
+                let handle = self
+                    .handle_of(&chat, &colleague.local)
+                    .ok_or_else(|| Refused::new(Code::PersonNotFound, person))?;
                 let draft = self.leave_draft(handle, &colleague);
                 self.append(chat, vec![draft])?;
             }
             Named::Partner(company, nickname) => {
                 let people = self.people_of(&chat);
-                let is_named = |(actor, member): &(&Actor, &crossport_protocol::fold::Membership)| {
-                    actor.company == company && (member.nickname == nickname || person_id(&member.user) == person)
-                };
+                let is_named =
+                    |(actor, member): &(&Actor, &crossport_protocol::fold::Membership)| {
+                        actor.company == company
+                            && (member.nickname == nickname || person_id(&member.user) == person)
+                    };
                 let found = people.iter().find(is_named).map(|(actor, _)| *actor);
                 let actor = found.ok_or_else(|| Refused::new(Code::PersonNotFound, person))?;
                 self.bar(chat, caller, actor, nickname)?;
@@ -102,17 +133,35 @@ impl Core {
 
     /// The owner bars; only the person's own company can take them off the list, so it is asked to.
     fn bar(&mut self, chat: ChatId, caller: Caller, actor: Actor, nickname: String) -> Answer<()> {
-        let barred = self.replicate(|replicator, cx| replicator.bar(cx, chat, actor.company, actor.handle, true));
+        let barred = self.replicate(|replicator, cx| {
+            replicator.bar(cx, chat, actor.company, actor.handle, true)
+        });
         barred.map_err(|error| refused_act(&error))?;
         let by = self.handle_of(&chat, &caller.user).unwrap_or(Handle::ZERO);
-        let ask = MemberAsk { company: actor.company, action: MemberAction::LEAVE, nickname };
-        self.append(chat, vec![Draft { actor: by, event: Event::MemberAsk(ask) }])
+        let ask = MemberAsk {
+            company: actor.company,
+            action: MemberAction::LEAVE,
+            nickname,
+        };
+        self.append(
+            chat,
+            vec![Draft {
+                actor: by,
+                event: Event::MemberAsk(ask),
+            }],
+        )
     }
 
     pub fn leave(&mut self, caller: Caller, text: &str) -> Answer<()> {
         let chat = self.find_chat(text, &caller.user)?;
-        let user = self.directory.user(&caller.user).cloned().ok_or(Code::NotSignedIn)?;
-        let handle = self.handle_of(&chat, &caller.user).ok_or_else(|| Refused::new(Code::ChatNotFound, text))?;
+        let user = self
+            .directory
+            .user(&caller.user)
+            .cloned()
+            .ok_or(Code::NotSignedIn)?;
+        let handle = self
+            .handle_of(&chat, &caller.user)
+            .ok_or_else(|| Refused::new(Code::ChatNotFound, text))?;
         let draft = self.leave_draft(handle, &user);
         self.append(chat, vec![draft])
     }

@@ -37,7 +37,12 @@ impl Core {
                     tracing::error!(%error, "an epoch key could not be kept");
                 }
             }
-            Output::Delivered { chat, envelope, plains, .. } => self.count(chat, &envelope, &plains),
+            Output::Delivered {
+                chat,
+                envelope,
+                plains,
+                ..
+            } => self.count(chat, &envelope, &plains),
             Output::Voided { chat, envelopes } => {
                 let done = self.store.voided(&chat, &envelopes);
                 self.sound(done);
@@ -56,10 +61,19 @@ impl Core {
             }
             Output::StatementArrived { chat, statement } => self.note_statement(chat, &statement),
             Output::ReadsArrived { chat, register } => self.note_reads(chat, &register),
-            Output::Refused { partner, chat, refusal } => {
+            Output::Refused {
+                partner,
+                chat,
+                refusal,
+            } => {
                 tracing::warn!(partner = %partner.short(), chat = chat.map(|chat| chat.short()), reason = refusal.name(), "refused");
                 self.metrics.refused(Side::Partner, refusal.name());
-                let count = self.refusals.entry(partner).or_default().entry(refusal.name()).or_insert(0);
+                let count = self
+                    .refusals
+                    .entry(partner)
+                    .or_default()
+                    .entry(refusal.name())
+                    .or_insert(0);
                 *count = count.saturating_add(1);
             }
             Output::Alarm(alarm) => self.alarm(&alarm),
@@ -68,7 +82,9 @@ impl Core {
 
     fn keep_record(&mut self, record: Record) {
         match &record {
-            Record::Envelope { chat, .. } | Record::Owner { chat, .. } | Record::Footing { chat, .. } => {
+            Record::Envelope { chat, .. }
+            | Record::Owner { chat, .. }
+            | Record::Footing { chat, .. } => {
                 self.changed_chats.insert(*chat);
             }
             Record::Identity { .. } | Record::Exposure { .. } => {}
@@ -79,16 +95,30 @@ impl Core {
 
     fn keep_register(&mut self, register: &Register) {
         let (name, value) = match register {
-            Register::Statement(held) => (register_name(b'd', &held.content.chat, &held.content.node.0), codec::encode(held)),
-            Register::Read(held) => (register_name(b'r', &held.content.chat, &held.content.node.0), codec::encode(held)),
+            Register::Statement(held) => (
+                register_name(b'd', &held.content.chat, &held.content.node.0),
+                codec::encode(held),
+            ),
+            Register::Read(held) => (
+                register_name(b'r', &held.content.chat, &held.content.node.0),
+                codec::encode(held),
+            ),
         };
         self.store.put_register(name, Some(value), false);
         if let Register::Statement(held) = register
             && held.content.node == self.replicator.node_key()
         {
             // When this node itself had stored what others wrote.
-            let here = Actor { company: held.content.company, handle: Handle::ZERO };
-            self.store.note_read(&held.content.chat, &here, held.content.time, &held.content.heads);
+            let here = Actor {
+                company: held.content.company,
+                handle: Handle::ZERO,
+            };
+            self.store.note_read(
+                &held.content.chat,
+                &here,
+                held.content.time,
+                &held.content.heads,
+            );
         }
     }
 
@@ -97,7 +127,8 @@ impl Core {
         let limit = limits::FRAME_BYTES;
         for (_, value) in self.store.registers_with_prefix(b"d") {
             if let Ok(statement) = codec::decode::<Statement>(&value, limit) {
-                self.replicator.restore_register(Register::Statement(statement));
+                self.replicator
+                    .restore_register(Register::Statement(statement));
             }
         }
         for (_, value) in self.store.registers_with_prefix(b"r") {
@@ -107,11 +138,18 @@ impl Core {
         }
     }
 
-    pub(super) fn apply_unapplied(&mut self, position: Position, entry: JournalEntry) -> Result<(), StoreError> {
+    pub(super) fn apply_unapplied(
+        &mut self,
+        position: Position,
+        entry: JournalEntry,
+    ) -> Result<(), StoreError> {
         match entry {
             JournalEntry::Protocol(record) => {
                 self.store.stage_replayed(position, record.clone())?;
-                if let Record::Envelope { chat, .. } | Record::Owner { chat, .. } | Record::Footing { chat, .. } = &record {
+                if let Record::Envelope { chat, .. }
+                | Record::Owner { chat, .. }
+                | Record::Footing { chat, .. } = &record
+                {
                     self.changed_chats.insert(*chat);
                 }
                 let replayed = self.replicate(|replicator, cx| replicator.replay(cx, record));
@@ -136,7 +174,11 @@ impl Core {
         let events: Vec<Option<Event>> = headers
             .iter()
             .zip(plains)
-            .map(|(header, plain)| plain.as_ref().and_then(|plain| Event::decode(header.kind, plain).ok()))
+            .map(|(header, plain)| {
+                plain
+                    .as_ref()
+                    .and_then(|plain| Event::decode(header.kind, plain).ok())
+            })
             .collect();
         let own = self.replicator.company();
         let done = self.store.counted(&chat, envelope, &events, &own);
@@ -145,23 +187,47 @@ impl Core {
         let company = envelope.header.stream.company;
         for (place, (header, event)) in headers.iter().zip(events).enumerate() {
             let id = envelope.event_id(place);
-            let actor = Actor { company, handle: header.actor };
+            let actor = Actor {
+                company,
+                handle: header.actor,
+            };
             let Some(event) = event else { continue };
             self.note_event(chat, envelope, actor, id, header.clock.time(), event);
         }
     }
 
-    fn note_event(&mut self, chat: ChatId, envelope: &VerifiedEnvelope, actor: Actor, id: EventId, at: Time, event: Event) {
+    fn note_event(
+        &mut self,
+        chat: ChatId,
+        envelope: &VerifiedEnvelope,
+        actor: Actor,
+        id: EventId,
+        at: Time,
+        event: Event,
+    ) {
         match event {
             Event::Message(_) | Event::Notice(_) => {
                 let own = actor.company == self.replicator.company();
-                self.metrics.message_stored(if own { MessageOrigin::Local } else { MessageOrigin::Partner });
+                self.metrics.message_stored(if own {
+                    MessageOrigin::Local
+                } else {
+                    MessageOrigin::Partner
+                });
                 self.announcements.push(Announcement::Message(chat, id));
                 self.note_unsettled(chat, envelope, actor, id, at);
             }
             Event::Member(_) => {
-                let clock = envelope.header.events.get(usize::from(id.place)).map(|header| header.clock);
-                let fact = FoldFact { id, clock: clock.unwrap_or_default(), actor, event };
+                let clock = envelope
+                    .header
+                    .events
+                    .get(usize::from(id.place))
+                    .map(|header| header.clock);
+                let fact = FoldFact {
+                    id,
+                    clock: clock.unwrap_or_default(),
+                    actor,
+                    event,
+                };
                 let mut people = self.people_of(&chat).clone();
                 fold_member(&mut people, &fact);
                 self.set_people(chat, people);
@@ -180,14 +246,34 @@ impl Core {
         }
     }
 
-    fn note_unsettled(&mut self, chat: ChatId, envelope: &VerifiedEnvelope, actor: Actor, id: EventId, at: Time) {
+    fn note_unsettled(
+        &mut self,
+        chat: ChatId,
+        envelope: &VerifiedEnvelope,
+        actor: Actor,
+        id: EventId,
+        at: Time,
+    ) {
         if actor.company != self.replicator.company() || self.starting {
             return;
         }
-        let Some(author) = self.people_of(&chat).get(&actor).map(|member| member.user.local) else { return };
+        let Some(author) = self
+            .people_of(&chat)
+            .get(&actor)
+            .map(|member| member.user.local)
+        else {
+            return;
+        };
         let stream = envelope.header.stream;
         let waiting = self.unsettled.entry(chat).or_default();
-        waiting.push_back(Unsettled { id, stream, head: envelope.head(), author, at, stored_everywhere: false });
+        waiting.push_back(Unsettled {
+            id,
+            stream,
+            head: envelope.head(),
+            author,
+            at,
+            stored_everywhere: false,
+        });
         if waiting.len() > UNSETTLED_MAX {
             waiting.pop_front();
         }
@@ -195,24 +281,38 @@ impl Core {
 
     fn note_statement(&mut self, chat: ChatId, statement: &Statement) {
         let content = &statement.content;
-        let node = Actor { company: content.company, handle: Handle::ZERO };
-        self.store.note_read(&chat, &node, content.time, &content.heads);
+        let node = Actor {
+            company: content.company,
+            handle: Handle::ZERO,
+        };
+        self.store
+            .note_read(&chat, &node, content.time, &content.heads);
         let now = now();
         let newest = self.newest_covered(chat, &content.heads);
         if let Some(newest) = newest {
-            self.metrics.delivered(&content.company.to_string(), Duration::from_millis(now.since(newest.at)));
+            self.metrics.delivered(
+                &content.company.to_string(),
+                Duration::from_millis(now.since(newest.at)),
+            );
         }
         self.settle(chat);
     }
 
     fn note_reads(&mut self, chat: ChatId, register: &ReadRegister) {
         let company = register.content.company;
-        let Some(entries) = self.replicator.open_reads(register) else { return };
+        let Some(entries) = self.replicator.open_reads(register) else {
+            return;
+        };
         for entry in entries {
-            let actor = Actor { company, handle: entry.handle };
-            self.store.note_read(&chat, &actor, entry.time, &entry.heads);
+            let actor = Actor {
+                company,
+                handle: entry.handle,
+            };
+            self.store
+                .note_read(&chat, &actor, entry.time, &entry.heads);
             if let Some(newest) = self.newest_covered(chat, &entry.heads) {
-                self.announcements.push(Announcement::Receipt(chat, newest.id, newest.author));
+                self.announcements
+                    .push(Announcement::Receipt(chat, newest.id, newest.author));
             }
         }
     }
@@ -224,19 +324,35 @@ impl Core {
 
     /// Own messages that every company has stored now are told once, by their newest.
     fn settle(&mut self, chat: ChatId) {
-        let Some(held) = self.replicator.chat(&chat) else { return };
+        let Some(held) = self.replicator.chat(&chat) else {
+            return;
+        };
         let own = self.replicator.company();
-        let others: Vec<CompanyId> = held.owner().members().filter(|company| *company != own).collect();
+        let others: Vec<CompanyId> = held
+            .owner()
+            .members()
+            .filter(|company| *company != own)
+            .collect();
         let statements: Vec<&Statement> = held.statements().collect();
         let stored = |message: &Unsettled| {
             others.iter().all(|company| {
-                let of_company = statements.iter().filter(|held| held.content.company == *company);
-                of_company.into_iter().any(|held| covers(&held.content.heads, message))
+                let of_company = statements
+                    .iter()
+                    .filter(|held| held.content.company == *company);
+                of_company
+                    .into_iter()
+                    .any(|held| covers(&held.content.heads, message))
             })
         };
-        let Some(waiting) = self.unsettled.get_mut(&chat) else { return };
+        let Some(waiting) = self.unsettled.get_mut(&chat) else {
+            return;
+        };
         let mut told: Vec<(LocalId, EventId)> = Vec::new();
-        for message in waiting.iter_mut().rev().filter(|message| !message.stored_everywhere) {
+        for message in waiting
+            .iter_mut()
+            .rev()
+            .filter(|message| !message.stored_everywhere)
+        {
             if !stored(message) {
                 continue;
             }
@@ -245,7 +361,10 @@ impl Core {
                 told.push((message.author, message.id));
             }
         }
-        self.announcements.extend(told.into_iter().map(|(author, id)| Announcement::Receipt(chat, id, author)));
+        self.announcements.extend(
+            told.into_iter()
+                .map(|(author, id)| Announcement::Receipt(chat, id, author)),
+        );
     }
 
     /// Lets the people join or leave that this company was asked for.
@@ -264,8 +383,14 @@ impl Core {
 
     fn answer_to(&mut self, chat: &ChatId, ask: &MemberAsk) -> Vec<Draft> {
         let Some(user) = self.directory.user_by_nickname(&ask.nickname).cloned() else {
-            let notice = Notice { code: notice::NO_SUCH_PERSON, words: vec![ask.nickname.clone()] };
-            return vec![Draft { actor: Handle::ZERO, event: Event::Notice(notice) }];
+            let notice = Notice {
+                code: notice::NO_SUCH_PERSON,
+                words: vec![ask.nickname.clone()],
+            };
+            return vec![Draft {
+                actor: Handle::ZERO,
+                event: Event::Notice(notice),
+            }];
         };
         let present = self.handle_of(chat, &user.local);
         match (ask.action, present) {
@@ -277,10 +402,20 @@ impl Core {
 
     fn alarm(&mut self, alarm: &Alarm) {
         let (what, subject) = match alarm {
-            Alarm::Fork { chat, stream, .. } => ("alarm.fork", format!("chat {chat} company {}", stream.company)),
-            Alarm::OwnerFork { chat, seq } => ("alarm.owner-fork", format!("chat {chat} record {seq}")),
-            Alarm::Rollback { chat, partner } => ("alarm.rollback", format!("chat {chat} partner {partner}")),
-            Alarm::IdentityFork { company, seq } => ("alarm.identity-fork", format!("company {company} record {seq}")),
+            Alarm::Fork { chat, stream, .. } => (
+                "alarm.fork",
+                format!("chat {chat} company {}", stream.company),
+            ),
+            Alarm::OwnerFork { chat, seq } => {
+                ("alarm.owner-fork", format!("chat {chat} record {seq}"))
+            }
+            Alarm::Rollback { chat, partner } => {
+                ("alarm.rollback", format!("chat {chat} partner {partner}"))
+            }
+            Alarm::IdentityFork { company, seq } => (
+                "alarm.identity-fork",
+                format!("company {company} record {seq}"),
+            ),
         };
         tracing::warn!(what, %subject, "alarm");
         self.metrics.refused(Side::Partner, what);
@@ -289,7 +424,12 @@ impl Core {
 
     /// Writes an administrative act down.
     pub fn audit(&mut self, who: &str, what: &str, subject: Option<String>) {
-        let done = self.store.stage_fact(&Fact::Audit { at: now(), who: who.to_owned(), what: what.to_owned(), subject });
+        let done = self.store.stage_fact(&Fact::Audit {
+            at: now(),
+            who: who.to_owned(),
+            what: what.to_owned(),
+            subject,
+        });
         self.sound(done);
     }
 }
@@ -297,7 +437,9 @@ impl Core {
 /// True when the heads reach the message. Streams of this node are chains, so the sequence number decides.
 fn covers(heads: &[StreamCut], message: &Unsettled) -> bool {
     let of_stream = heads.iter().filter(|cut| cut.stream == message.stream);
-    of_stream.flat_map(|cut| cut.heads.iter()).any(|head: &Head| head.seq >= message.head.seq)
+    of_stream
+        .flat_map(|cut| cut.heads.iter())
+        .any(|head: &Head| head.seq >= message.head.seq)
 }
 
 fn register_name(table: u8, chat: &ChatId, node: &[u8; 32]) -> Vec<u8> {

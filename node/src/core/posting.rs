@@ -49,7 +49,9 @@ impl Core {
         let mut repeated: Vec<Post> = Vec::new();
         for post in posts {
             let hash = client_hash(&post.client_id);
-            let in_round = new.iter().any(|(other, _)| other.user == post.user && other.client_id == post.client_id);
+            let in_round = new
+                .iter()
+                .any(|(other, _)| other.user == post.user && other.client_id == post.client_id);
             if in_round {
                 repeated.push(post);
                 continue;
@@ -70,7 +72,11 @@ impl Core {
         let drafts: Vec<Draft> = new.iter().map(|(_, draft)| draft.clone()).collect();
         let written = self.replicate(|replicator, cx| replicator.append(cx, chat, &drafts));
         match written {
-            Ok(ids) => self.answer_new(chat, new.into_iter().map(|(post, _)| post).zip(ids).collect(), repeated),
+            Ok(ids) => self.answer_new(
+                chat,
+                new.into_iter().map(|(post, _)| post).zip(ids).collect(),
+                repeated,
+            ),
             Err(error) => {
                 let refused = refused_append(&error);
                 let all = new.into_iter().map(|(post, _)| post).chain(repeated);
@@ -80,17 +86,29 @@ impl Core {
     }
 
     fn draft_of(&self, post: &Post) -> Answer<Draft> {
-        post.event.check().map_err(|error| refused_append(&AppendError::Content(error)))?;
-        let actor = self.cached_handle(&post.chat, &post.user).ok_or(Code::ChatNotFound)?;
-        Ok(Draft { actor, event: post.event.clone() })
+        post.event
+            .check()
+            .map_err(|error| refused_append(&AppendError::Content(error)))?;
+        let actor = self
+            .cached_handle(&post.chat, &post.user)
+            .ok_or(Code::ChatNotFound)?;
+        Ok(Draft {
+            actor,
+            event: post.event.clone(),
+        })
     }
 
     fn answer_new(&mut self, chat: ChatId, written: Vec<(Post, EventId)>, repeated: Vec<Post>) {
-        let entries = written.iter().map(|(post, id)| (post.user, client_hash(&post.client_id), *id)).collect();
+        let entries = written
+            .iter()
+            .map(|(post, id)| (post.user, client_hash(&post.client_id), *id))
+            .collect();
         let done = self.store.stage_fact(&Fact::Posted { entries });
         self.sound(done);
         let twice = repeated.into_iter().filter_map(|post| {
-            let same = |(other, _): &&(Post, EventId)| other.user == post.user && other.client_id == post.client_id;
+            let same = |(other, _): &&(Post, EventId)| {
+                other.user == post.user && other.client_id == post.client_id
+            };
             let id = written.iter().find(same).map(|(_, id)| *id)?;
             Some((post, id))
         });
@@ -111,7 +129,9 @@ impl Core {
         let chat = post.chat;
         self.after_commit(Box::new(move |core, _| {
             let same_content = match (&post.event, core.event_of(&chat, &id)) {
-                (Event::Message(_), Some(Event::Message(held))) => matches!(&post.event, Event::Message(new) if *new == held),
+                (Event::Message(_), Some(Event::Message(held))) => {
+                    matches!(&post.event, Event::Message(new) if *new == held)
+                }
                 (new, Some(held)) => *new == held,
                 // Its payload is gone (deleted meanwhile): the repetition is taken at its word.
                 (_, None) => true,
@@ -131,8 +151,12 @@ pub fn refused_append(error: &AppendError) -> Refused {
     use crossport_protocol::event::ContentError;
     let code = match error {
         AppendError::NoChat => Code::ChatNotFound,
-        AppendError::NotMember | AppendError::NoKey | AppendError::NeedsNewerVersion => Code::ChatClosed,
-        AppendError::Content(ContentError::TooLong { .. }) | AppendError::TooLong { .. } => Code::TooLarge,
+        AppendError::NotMember | AppendError::NoKey | AppendError::NeedsNewerVersion => {
+            Code::ChatClosed
+        }
+        AppendError::Content(ContentError::TooLong { .. }) | AppendError::TooLong { .. } => {
+            Code::TooLarge
+        }
         AppendError::Content(_) => Code::ValueInvalid,
         AppendError::ClockBehind | AppendError::Refused(_) => Code::Internal,
     };

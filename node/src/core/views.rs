@@ -15,8 +15,9 @@ use crossport_protocol::replicator::{Draft, ReadLog};
 use super::{Announcement, Core, People, now};
 use crate::api::facade::{Answer, Refused};
 use crate::api::types::{
-    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Deleted, LastMessage, Membership as ApiMembership, Message,
-    MessageKind, Person, Reaction, ReceiptChange, Service, ServiceKind,
+    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Deleted, LastMessage,
+    Membership as ApiMembership, Message, MessageKind, Person, Reaction, ReceiptChange, Service,
+    ServiceKind,
 };
 use crate::changes::Topic;
 use crate::directory::User;
@@ -50,7 +51,10 @@ impl Core {
     pub(super) fn set_people(&mut self, chat: ChatId, people: People) {
         let own = self.replicator.company();
         for member in people.values().filter(|member| member.user.company == own) {
-            self.chats_of.entry(member.user.local).or_default().insert(chat);
+            self.chats_of
+                .entry(member.user.local)
+                .or_default()
+                .insert(chat);
         }
         self.people.insert(chat, people);
     }
@@ -85,43 +89,73 @@ impl Core {
 
     /// Chats of a person: those they take part in and those they left.
     pub fn chats_of(&self, user: &LocalId) -> Vec<ChatId> {
-        self.chats_of.get(user).map(|chats| chats.iter().copied().collect()).unwrap_or_default()
+        self.chats_of
+            .get(user)
+            .map(|chats| chats.iter().copied().collect())
+            .unwrap_or_default()
     }
 
     /// The chats that a person may read now.
     pub fn readable_by(&self, user: &LocalId) -> Vec<ChatId> {
-        self.chats_of(user).into_iter().filter(|chat| self.cached_handle(chat, user).is_some()).collect()
+        self.chats_of(user)
+            .into_iter()
+            .filter(|chat| self.cached_handle(chat, user).is_some())
+            .collect()
     }
 
     pub fn join_draft(&mut self, chat: &ChatId, user: &User) -> Draft {
         let handle = self.new_handle(chat, user);
-        Draft { actor: handle, event: Event::Member(Member { action: MemberAction::JOIN, card: card_of(user) }) }
+        Draft {
+            actor: handle,
+            event: Event::Member(Member {
+                action: MemberAction::JOIN,
+                card: card_of(user),
+            }),
+        }
     }
 
     pub fn leave_draft(&self, handle: Handle, user: &User) -> Draft {
-        Draft { actor: handle, event: Event::Member(Member { action: MemberAction::LEAVE, card: card_of(user) }) }
+        Draft {
+            actor: handle,
+            event: Event::Member(Member {
+                action: MemberAction::LEAVE,
+                card: card_of(user),
+            }),
+        }
     }
 
     /// The person's earlier handle in the chat, else a new random one.
     fn new_handle(&mut self, chat: &ChatId, user: &User) -> Handle {
         let own = self.replicator.company();
         let people = self.people_of(chat);
-        let earlier = people.iter().find(|(actor, member)| actor.company == own && member.user.local == user.local);
+        let earlier = people
+            .iter()
+            .find(|(actor, member)| actor.company == own && member.user.local == user.local);
         earlier.map_or_else(|| Handle(random_array()), |(actor, _)| actor.handle)
     }
 
     // ---- Words ----
 
     pub fn badge(&self, company: &CompanyId) -> CompanyBadge {
-        let alias = self.directory.partner(company).and_then(|partner| partner.alias.clone());
-        CompanyBadge { id: company.to_string(), name: alias.unwrap_or_else(|| self.replicator.roster().name(company)) }
+        let alias = self
+            .directory
+            .partner(company)
+            .and_then(|partner| partner.alias.clone());
+        CompanyBadge {
+            id: company.to_string(),
+            name: alias.unwrap_or_else(|| self.replicator.roster().name(company)),
+        }
     }
 
     pub fn person_of_member(&self, member: &Membership) -> Person {
         Person {
             id: person_id(&member.user),
             nickname: member.nickname.clone(),
-            name: if member.name.is_empty() { member.nickname.clone() } else { member.name.clone() },
+            name: if member.name.is_empty() {
+                member.nickname.clone()
+            } else {
+                member.name.clone()
+            },
             company: self.badge(&member.user.company),
             external: member.user.company != self.replicator.company(),
             active: true,
@@ -131,9 +165,16 @@ impl Core {
     pub fn person_of_user(&self, user: &User) -> Person {
         let company = self.replicator.company();
         Person {
-            id: person_id(&UserId { company, local: user.local }),
+            id: person_id(&UserId {
+                company,
+                local: user.local,
+            }),
             nickname: user.nickname.clone(),
-            name: if user.name.is_empty() { user.nickname.clone() } else { user.name.clone() },
+            name: if user.name.is_empty() {
+                user.nickname.clone()
+            } else {
+                user.name.clone()
+            },
             company: self.badge(&company),
             external: false,
             active: true,
@@ -169,8 +210,12 @@ impl Core {
         if row.actor.company == own {
             return row.clock.time();
         }
-        let here = Actor { company: own, handle: Handle::ZERO };
-        self.sound(self.store.read_at(chat, &here, row.id)).unwrap_or_else(|| row.clock.time())
+        let here = Actor {
+            company: own,
+            handle: Handle::ZERO,
+        };
+        self.sound(self.store.read_at(chat, &here, row.id))
+            .unwrap_or_else(|| row.clock.time())
     }
 
     pub fn row(&self, chat: &ChatId, id: EventId) -> Option<Row> {
@@ -186,7 +231,12 @@ impl Core {
         let rows = self.sound(self.store.related(chat, *id));
         let fact = |row: Row| {
             let event = self.open_row(chat, &row)?;
-            Some(FoldFact { id: row.id, clock: row.clock, actor: row.actor, event })
+            Some(FoldFact {
+                id: row.id,
+                clock: row.clock,
+                actor: row.actor,
+                event,
+            })
         };
         rows.into_iter().filter_map(fact).collect()
     }
@@ -206,7 +256,10 @@ impl Core {
         };
         let state = fold::fold_message(actor, text, &related);
         let mine = self.is_own(chat, row, user);
-        let deleted_at = related.iter().find(|fact| matches!(fact.event, Event::Delete(_))).map(|fact| fact.clock.time());
+        let deleted_at = related
+            .iter()
+            .find(|fact| matches!(fact.event, Event::Delete(_)))
+            .map(|fact| fact.clock.time());
         let (mark, overdue, read_by) = self.marks(chat, row, mine);
         let sent_at = row.clock.time();
         Message {
@@ -220,7 +273,10 @@ impl Core {
             arrived_at: time_text(self.arrived_at(chat, row)),
             arrival: row.arrival.unwrap_or(0),
             clock_ahead: row.clock.ahead_of(now()) > limits::CLOCK_AHEAD_MS,
-            unread: !mine && row.arrival.is_some_and(|arrival| arrival > self.read_arrival(chat, user)),
+            unread: !mine
+                && row
+                    .arrival
+                    .is_some_and(|arrival| arrival > self.read_arrival(chat, user)),
             reply_to: match &event {
                 Some(Event::Message(message)) => message.reply_to.map(|id| id.to_string()),
                 _ => None,
@@ -245,11 +301,17 @@ impl Core {
         reactions: BTreeMap<String, std::collections::BTreeSet<Actor>>,
         user: &LocalId,
     ) -> Vec<Reaction> {
-        let own = self.cached_handle(chat, user).map(|handle| Actor { company: self.replicator.company(), handle });
+        let own = self.cached_handle(chat, user).map(|handle| Actor {
+            company: self.replicator.company(),
+            handle,
+        });
         let shown = reactions.into_iter().map(|(emoji, actors)| Reaction {
             emoji,
             mine: own.is_some_and(|own| actors.contains(&own)),
-            people: actors.iter().map(|actor| self.person_of_actor(chat, actor)).collect(),
+            people: actors
+                .iter()
+                .map(|actor| self.person_of_actor(chat, actor))
+                .collect(),
         });
         shown.collect()
     }
@@ -257,18 +319,33 @@ impl Core {
     fn service_of(&self, event: &Event) -> Option<Service> {
         match event {
             Event::Member(member) => Some(Service {
-                what: if member.action == MemberAction::JOIN { ServiceKind::MembersAdded } else { ServiceKind::MemberLeft },
+                what: if member.action == MemberAction::JOIN {
+                    ServiceKind::MembersAdded
+                } else {
+                    ServiceKind::MemberLeft
+                },
                 people: Vec::new(),
                 company: None,
                 title: None,
             }),
-            Event::Notice(held) if held.code == notice::ACCESS_RESET => {
-                Some(Service { what: ServiceKind::AccessReset, people: Vec::new(), company: None, title: held.words.first().cloned() })
-            }
-            Event::Notice(held) => {
-                Some(Service { what: ServiceKind::MembersRemoved, people: Vec::new(), company: None, title: held.words.first().cloned() })
-            }
-            Event::Resume(_) => Some(Service { what: ServiceKind::Resumed, people: Vec::new(), company: None, title: None }),
+            Event::Notice(held) if held.code == notice::ACCESS_RESET => Some(Service {
+                what: ServiceKind::AccessReset,
+                people: Vec::new(),
+                company: None,
+                title: held.words.first().cloned(),
+            }),
+            Event::Notice(held) => Some(Service {
+                what: ServiceKind::MembersRemoved,
+                people: Vec::new(),
+                company: None,
+                title: held.words.first().cloned(),
+            }),
+            Event::Resume(_) => Some(Service {
+                what: ServiceKind::Resumed,
+                people: Vec::new(),
+                company: None,
+                title: None,
+            }),
             _ => None,
         }
     }
@@ -281,11 +358,17 @@ impl Core {
         }
         let owner = self.replicator.chat(chat)?.owner();
         let at = owner.title_at()?;
-        let record = self.store.records(chat, at.saturating_sub(1), 1).into_iter().next()?;
+        let record = self
+            .store
+            .records(chat, at.saturating_sub(1), 1)
+            .into_iter()
+            .next()?;
         let (header, body) = record.verify(self.replicator.suite()).ok()?;
         let key = self.replicator.key(chat, header.epoch)?;
         let plain = key.open(&header.associated(), &record.payload.0)?;
-        matches!(body, Body::Title).then(|| String::from_utf8(plain).ok()).flatten()
+        matches!(body, Body::Title)
+            .then(|| String::from_utf8(plain).ok())
+            .flatten()
     }
 
     /// The arrival up to which a person has read. Kept as heads, because arrivals are numbered anew by a rebuild.
@@ -294,27 +377,48 @@ impl Core {
             return *arrival;
         }
         let kept = self.store.register(&read_mark_name(chat, user));
-        let heads: Vec<StreamCut> = kept.and_then(|bytes| codec::decode(bytes, limits::FRAME_BYTES).ok()).unwrap_or_default();
+        let heads: Vec<StreamCut> = kept
+            .and_then(|bytes| codec::decode(bytes, limits::FRAME_BYTES).ok())
+            .unwrap_or_default();
         let arrival = self.sound(self.store.arrivals_covered(chat, &heads));
         self.read_marks.borrow_mut().insert((*chat, *user), arrival);
         arrival
     }
 
-    pub fn set_read_arrival(&mut self, chat: &ChatId, user: &LocalId, arrival: u64, heads: &Vec<StreamCut>) {
+    pub fn set_read_arrival(
+        &mut self,
+        chat: &ChatId,
+        user: &LocalId,
+        arrival: u64,
+        heads: &Vec<StreamCut>,
+    ) {
         self.read_marks.borrow_mut().insert((*chat, *user), arrival);
-        self.store.put_register(read_mark_name(chat, user), Some(codec::encode(heads)), false);
+        self.store.put_register(
+            read_mark_name(chat, user),
+            Some(codec::encode(heads)),
+            false,
+        );
     }
 
     pub fn unread(&self, chat: &ChatId, user: &LocalId) -> u32 {
-        let Some(handle) = self.cached_handle(chat, user) else { return 0 };
-        let actor = Actor { company: self.replicator.company(), handle };
-        let unread = self.sound(self.store.unread(chat, &actor, self.read_arrival(chat, user)));
+        let Some(handle) = self.cached_handle(chat, user) else {
+            return 0;
+        };
+        let actor = Actor {
+            company: self.replicator.company(),
+            handle,
+        };
+        let unread = self.sound(
+            self.store
+                .unread(chat, &actor, self.read_arrival(chat, user)),
+        );
         u32::try_from(unread).unwrap_or(u32::MAX)
     }
 
     /// Written by this person under their present handle.
     pub fn is_own(&self, chat: &ChatId, row: &Row, user: &LocalId) -> bool {
-        row.actor.company == self.replicator.company() && self.cached_handle(chat, user) == Some(row.actor.handle)
+        row.actor.company == self.replicator.company()
+            && self.cached_handle(chat, user) == Some(row.actor.handle)
     }
 
     pub fn chat_row(&self, chat: &ChatId, user: &LocalId) -> Answer<Chat> {
@@ -330,8 +434,10 @@ impl Core {
         let overdue_after = self.config.overdue_after_s.saturating_mul(1000);
         let lag = |company: &CompanyId| {
             let since = self.not_delivered_since(chat, company)?;
-            (now().since(since) >= overdue_after)
-                .then(|| CompanyLag { company: self.badge(company), not_delivered_since: time_text(since) })
+            (now().since(since) >= overdue_after).then(|| CompanyLag {
+                company: self.badge(company),
+                not_delivered_since: time_text(since),
+            })
         };
         Ok(Chat {
             id: chat.to_string(),
@@ -339,7 +445,10 @@ impl Core {
             title: self.title_for(chat, owner.kind(), people, user),
             external: people.keys().any(|actor| actor.company != own) || companies.len() > 1,
             owner: self.badge(&owner.owner()),
-            companies: companies.iter().map(|company| self.badge(company)).collect(),
+            companies: companies
+                .iter()
+                .map(|company| self.badge(company))
+                .collect(),
             people: people.values().filter(|member| member.present).count() as u32,
             membership: self.membership_of(chat, user, companies.contains(&own)),
             unread: self.unread(chat, user),
@@ -347,18 +456,33 @@ impl Core {
             arrival: self.sound(self.store.arrivals(chat)),
             last_at: time_text(last.as_ref().map_or(created, |row| row.clock.time())),
             last: last.map(|row| self.last_of(chat, &row, user)),
-            overdue: companies.iter().filter(|company| **company != own).filter_map(lag).collect(),
+            overdue: companies
+                .iter()
+                .filter(|company| **company != own)
+                .filter_map(lag)
+                .collect(),
             frozen: owner.is_frozen().then(|| "owner log forked".to_owned()),
         })
     }
 
     fn other_person_of(&self, kind: WireKind, people: &People, user: &LocalId) -> Option<Person> {
-        let own = UserId { company: self.replicator.company(), local: *user };
-        let other = people.values().find(|member| member.user != own).filter(|_| kind == WireKind::DIRECT);
+        let own = UserId {
+            company: self.replicator.company(),
+            local: *user,
+        };
+        let other = people
+            .values()
+            .find(|member| member.user != own)
+            .filter(|_| kind == WireKind::DIRECT);
         other.map(|member| self.person_of_member(member))
     }
 
-    fn membership_of(&self, chat: &ChatId, user: &LocalId, company_takes_part: bool) -> ApiMembership {
+    fn membership_of(
+        &self,
+        chat: &ChatId,
+        user: &LocalId,
+        company_takes_part: bool,
+    ) -> ApiMembership {
         match (self.cached_handle(chat, user), company_takes_part) {
             (_, false) => ApiMembership::Removed,
             (Some(_), true) => ApiMembership::Member,
@@ -369,7 +493,9 @@ impl Core {
     fn title_for(&self, chat: &ChatId, kind: WireKind, people: &People, user: &LocalId) -> String {
         let own = self.replicator.company();
         if kind == WireKind::DIRECT {
-            let other = people.iter().find(|(actor, member)| !(actor.company == own && member.user.local == *user));
+            let other = people
+                .iter()
+                .find(|(actor, member)| !(actor.company == own && member.user.local == *user));
             if let Some((_, member)) = other {
                 return self.person_of_member(member).name;
             }
@@ -386,7 +512,9 @@ impl Core {
             id: message.id,
             author: message.author,
             kind: message.kind,
-            text: message.text.map(|text| text.chars().take(PREVIEW_CHARS).collect()),
+            text: message
+                .text
+                .map(|text| text.chars().take(PREVIEW_CHARS).collect()),
             sent_at: message.sent_at,
             mark: message.mark,
             overdue: message.overdue,
@@ -396,7 +524,9 @@ impl Core {
     /// People of other companies who were asked for and have not joined.
     pub fn asked(&self, chat: &ChatId) -> Vec<(CompanyId, String)> {
         let value = self.store.register(&asked_name(chat));
-        value.and_then(|bytes| codec::decode(bytes, 64 * 1024).ok()).unwrap_or_default()
+        value
+            .and_then(|bytes| codec::decode(bytes, 64 * 1024).ok())
+            .unwrap_or_default()
     }
 
     pub fn set_asked(&mut self, chat: &ChatId, asked: &Vec<(CompanyId, String)>) {
@@ -417,13 +547,18 @@ impl Core {
         for announcement in announcements {
             let (chat, topic) = match announcement {
                 Announcement::Chat(chat) => (chat, Topic::Chat(chat)),
-                Announcement::Message(chat, id) | Announcement::Receipt(chat, id, _) => (chat, Topic::Message(chat, id)),
+                Announcement::Message(chat, id) | Announcement::Receipt(chat, id, _) => {
+                    (chat, Topic::Message(chat, id))
+                }
             };
             let number = self.changes.note(topic);
             for user in &listeners {
                 let concerned = self.cached_handle(&chat, user).is_some()
                     && !matches!(announcement, Announcement::Receipt(_, _, author) if author != *user);
-                if let Some(change) = concerned.then(|| self.change_for(announcement, user)).flatten() {
+                if let Some(change) = concerned
+                    .then(|| self.change_for(announcement, user))
+                    .flatten()
+                {
                     self.changes.send(*user, chat, number, &change);
                 }
             }
@@ -432,14 +567,24 @@ impl Core {
 
     fn change_for(&self, announcement: Announcement, user: &LocalId) -> Option<Change> {
         match announcement {
-            Announcement::Chat(chat) => self.chat_row(&chat, user).ok().map(|row| Change::Chat(Box::new(row))),
-            Announcement::Message(chat, id) => {
-                self.shown_message(&chat, &id, user).ok().map(|message| Change::Message(Box::new(message)))
-            }
+            Announcement::Chat(chat) => self
+                .chat_row(&chat, user)
+                .ok()
+                .map(|row| Change::Chat(Box::new(row))),
+            Announcement::Message(chat, id) => self
+                .shown_message(&chat, &id, user)
+                .ok()
+                .map(|message| Change::Message(Box::new(message))),
             Announcement::Receipt(chat, id, _) => {
                 let row = self.row(&chat, id)?;
                 let (mark, overdue, read_by) = self.marks(&chat, &row, true);
-                let receipt = ReceiptChange { chat: chat.to_string(), message: id.to_string(), mark: mark?, overdue, read_by: read_by? };
+                let receipt = ReceiptChange {
+                    chat: chat.to_string(),
+                    message: id.to_string(),
+                    mark: mark?,
+                    overdue,
+                    read_by: read_by?,
+                };
                 Some(Change::Receipt(receipt))
             }
         }
@@ -459,13 +604,20 @@ impl Core {
     /// The chat that a client's id or unique prefix names, among those that the person may read.
     pub fn find_chat(&self, text: &str, user: &LocalId) -> Answer<ChatId> {
         if let Ok(chat) = text.parse::<ChatId>() {
-            return if self.cached_handle(&chat, user).is_some() { Ok(chat) } else { Err(Refused::new(Code::ChatNotFound, text)) };
+            return if self.cached_handle(&chat, user).is_some() {
+                Ok(chat)
+            } else {
+                Err(Refused::new(Code::ChatNotFound, text))
+            };
         }
         let prefix = text.to_lowercase();
         let matches: Vec<ChatId> = if prefix.len() < crate::api::types::ID_PREFIX_CHARS_MIN {
             Vec::new()
         } else {
-            self.readable_by(user).into_iter().filter(|chat| chat.to_string().starts_with(&prefix)).collect()
+            self.readable_by(user)
+                .into_iter()
+                .filter(|chat| chat.to_string().starts_with(&prefix))
+                .collect()
         };
         match matches.as_slice() {
             [chat] => Ok(*chat),
@@ -542,5 +694,6 @@ fn api_kind(kind: WireKind) -> ChatKind {
 
 /// For sorting by what was last said.
 pub fn last_clock(core: &Core, chat: &ChatId) -> Clock {
-    core.sound(core.store.last_message(chat)).map_or(Clock(0), |row| row.clock)
+    core.sound(core.store.last_message(chat))
+        .map_or(Clock(0), |row| row.clock)
 }

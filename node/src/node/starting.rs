@@ -14,13 +14,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{CoreThread, INPUTS, Input, Node, fulfil};
-use crate::config::Config;
-use crate::api::{ServeError, Server, Settings};
 use crate::api::types::Company;
+use crate::api::{ServeError, Server, Settings};
+use crate::config::Config;
 use crate::core::{Core, Parts, now, random_array, time_text};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::metrics::Metrics;
-use crate::network::{Address, ListenAddress, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, Transport};
+use crate::network::{
+    Address, ListenAddress, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents,
+    Transport,
+};
 use crate::store::{Opened, Store, StoreError};
 
 const KEYS: &str = "keys";
@@ -46,7 +49,10 @@ pub enum NodeError {
     #[error(transparent)]
     Api(#[from] ServeError),
     #[error("{path}: {cause}")]
-    File { path: PathBuf, cause: std::io::Error },
+    File {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     #[error("the identity file {0} is damaged")]
     Identity(PathBuf),
     #[error("the core thread ended unexpectedly")]
@@ -63,7 +69,10 @@ pub enum InitError {
     #[error(transparent)]
     Keys(#[from] KeystoreError),
     #[error("{path}: {cause}")]
-    File { path: PathBuf, cause: std::io::Error },
+    File {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
 }
 
 /// Makes the company in the data folder if there is none. True when it was made now.
@@ -77,14 +86,24 @@ pub fn init(config: &Config) -> Result<bool, InitError> {
     if identity.exists() {
         return Ok(false);
     }
-    let name = config.company.as_deref().map(str::trim).ok_or(InitError::NoName)?;
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+    let name = config
+        .company
+        .as_deref()
+        .map(str::trim)
+        .ok_or(InitError::NoName)?;
+    if name.is_empty()
+        || name.chars().count() > NAME_CHARS_MAX
+        || name.chars().any(char::is_control)
+    {
         return Err(InitError::BadName);
     }
     make_private_folder(&config.data_dir).map_err(file(&config.data_dir))?;
     let passphrase = passphrase(config).map_err(file(&config.data_dir))?;
-    let keystore =
-        if Keystore::exists(&keys) { Keystore::open(&keys, passphrase.as_deref())? } else { Keystore::create(&keys, passphrase.as_deref())? };
+    let keystore = if Keystore::exists(&keys) {
+        Keystore::open(&keys, passphrase.as_deref())?
+    } else {
+        Keystore::create(&keys, passphrase.as_deref())?
+    };
     let suite = Suite::Ed25519;
     let draft = IdentityDraft {
         time: now(),
@@ -95,7 +114,8 @@ pub fn init(config: &Config) -> Result<bool, InitError> {
     };
     let log = IdentityLog::create(suite, &keystore.root, draft);
     let records: Vec<SignedIdentity> = log.records().cloned().collect();
-    write_atomically(&identity, &codec::encode(&(log.company(), records))).map_err(file(&identity))?;
+    write_atomically(&identity, &codec::encode(&(log.company(), records)))
+        .map_err(file(&identity))?;
     Ok(true)
 }
 
@@ -103,14 +123,22 @@ pub fn init(config: &Config) -> Result<bool, InitError> {
 pub fn describe(config: &Config) -> Result<Company, NodeError> {
     let path = config.data_dir.join(COMPANY);
     let (id, records) = read_identity(&path)?;
-    let log = IdentityLog::read(Suite::Ed25519, id, &records).map_err(|_| NodeError::Identity(path.clone()))?;
+    let log = IdentityLog::read(Suite::Ed25519, id, &records)
+        .map_err(|_| NodeError::Identity(path.clone()))?;
     let latest = log.latest().ok_or(NodeError::Identity(path))?;
-    let created = log.records().next().and_then(|record| record.decode_header().ok());
+    let created = log
+        .records()
+        .next()
+        .and_then(|record| record.decode_header().ok());
     Ok(Company {
         id: id.to_string(),
         name: latest.name.clone(),
         fingerprint_words: crate::partners::words(&id),
-        node: latest.node_keys.first().map(ToString::to_string).unwrap_or_default(),
+        node: latest
+            .node_keys
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         addresses: config.announce.clone(),
         created_at: time_text(created.map_or(latest.time, |header| header.time)),
     })
@@ -118,7 +146,10 @@ pub fn describe(config: &Config) -> Result<Company, NodeError> {
 
 fn make_private_folder(path: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 fn write_atomically(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -132,8 +163,14 @@ fn write_atomically(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()>
 }
 
 fn passphrase(config: &Config) -> std::io::Result<Option<String>> {
-    let Some(path) = &config.passphrase_file else { return Ok(None) };
-    Ok(Some(std::fs::read_to_string(path)?.trim_end_matches(['\r', '\n']).to_owned()))
+    let Some(path) = &config.passphrase_file else {
+        return Ok(None);
+    };
+    Ok(Some(
+        std::fs::read_to_string(path)?
+            .trim_end_matches(['\r', '\n'])
+            .to_owned(),
+    ))
 }
 
 /// A node that is up. Dropping it does not stop it; [`StartedNode::stop`] does.
@@ -154,7 +191,9 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
     let metrics = Metrics::new();
     let prepared = {
         let (config, metrics) = (config.clone(), metrics.clone());
-        tokio::task::spawn_blocking(move || prepare(config, metrics)).await.map_err(|_| NodeError::Core)??
+        tokio::task::spawn_blocking(move || prepare(config, metrics))
+            .await
+            .map_err(|_| NodeError::Core)??
     };
     let signed_in = prepared.signed_in.clone();
     let (network, mut events) = start_network(&config, &prepared)?;
@@ -168,18 +207,47 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
     tokio::spawn(tick(Duration::from_millis(config.tick_ms), inputs.clone()));
     let mut core = prepared;
     core.listening = listening;
-    let thread = CoreThread { core, inputs: receiver, network: network.clone(), wishes, nodes: Default::default() };
-    let handle = std::thread::Builder::new().name("core".to_owned()).spawn(move || {
-        let ended = thread.run();
-        let reason = ended.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        ended_sender.send_replace(Some(Arc::from(reason)));
-        ended
-    });
-    let handle = handle.map_err(|cause| NodeError::File { path: config.data_dir.clone(), cause })?;
-    let node = Node { inputs, network, signed_in, metrics, journal, stopped: ended.clone() };
+    let thread = CoreThread {
+        core,
+        inputs: receiver,
+        network: network.clone(),
+        wishes,
+        nodes: Default::default(),
+    };
+    let handle = std::thread::Builder::new()
+        .name("core".to_owned())
+        .spawn(move || {
+            let ended = thread.run();
+            let reason = ended
+                .as_ref()
+                .err()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            ended_sender.send_replace(Some(Arc::from(reason)));
+            ended
+        });
+    let handle = handle.map_err(|cause| NodeError::File {
+        path: config.data_dir.clone(),
+        cause,
+    })?;
+    let node = Node {
+        inputs,
+        network,
+        signed_in,
+        metrics,
+        journal,
+        stopped: ended.clone(),
+    };
     let stop = CancellationToken::new();
     let (api, addresses) = serve(node.clone(), &config, stop.clone()).await?;
-    Ok(StartedNode { node, stop, api_addresses: addresses, ended, thread: Some(handle), api })
+    Ok(StartedNode {
+        node,
+        stop,
+        api_addresses: addresses,
+        ended,
+        thread: Some(handle),
+        api,
+    })
 }
 
 /// Starts the API: on the operators' socket and for people on TCP.
@@ -188,9 +256,23 @@ async fn serve(
     config: &Config,
     stop: CancellationToken,
 ) -> Result<(tokio::task::JoinHandle<()>, Vec<SocketAddr>), NodeError> {
-    let hosts = config.api_url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).map(str::to_owned);
-    let settings = Settings { hosts: hosts.into_iter().collect(), ..Settings::default() };
-    let server = Server::bind(node.clone(), &config.operator_socket(), &[config.api_listen], settings).await?;
+    let hosts = config
+        .api_url
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split(['/', ':']).next())
+        .map(str::to_owned);
+    let settings = Settings {
+        hosts: hosts.into_iter().collect(),
+        ..Settings::default()
+    };
+    let server = Server::bind(
+        node.clone(),
+        &config.operator_socket(),
+        &[config.api_listen],
+        settings,
+    )
+    .await?;
     let addresses: Vec<SocketAddr> = server.addresses().collect();
     if let Some(address) = addresses.first() {
         node.listens_at(*address).await;
@@ -200,22 +282,43 @@ async fn serve(
 
 /// Opens keys and store and brings everything up to the journal's end.
 fn prepare(config: Config, metrics: Metrics) -> Result<Core, NodeError> {
-    let passphrase = passphrase(&config).map_err(|cause| NodeError::File { path: config.data_dir.clone(), cause })?;
+    let passphrase = passphrase(&config).map_err(|cause| NodeError::File {
+        path: config.data_dir.clone(),
+        cause,
+    })?;
     let mut keystore = Keystore::open(&config.data_dir.join(KEYS), passphrase.as_deref())?;
     let (company, records) = read_identity(&config.data_dir.join(COMPANY))?;
     let options = crate::store::Options {
-        journal: crate::journal::Options { segment_bytes: config.journal_segment_mib.saturating_mul(1024 * 1024), ..Default::default() },
+        journal: crate::journal::Options {
+            segment_bytes: config.journal_segment_mib.saturating_mul(1024 * 1024),
+            ..Default::default()
+        },
     };
     let folder = config.data_dir.join(STORE);
-    let (store, opened) = Store::open(&folder, keystore.journal_key(), keystore.registers_key(), options)?;
+    let (store, opened) = Store::open(
+        &folder,
+        keystore.journal_key(),
+        keystore.registers_key(),
+        options,
+    )?;
     report(&opened);
     let identity = IdentityLog::read(Suite::Ed25519, company, &records)
         .map_err(|_| NodeError::Identity(config.data_dir.join(COMPANY)))?;
     let generation = opened.generation;
     let replicator = make_replicator(&mut keystore, identity, opened)?;
     let boot = u64::from_le_bytes(random_array());
-    let mut core = Core::new(Parts { config, replicator, store, keystore, metrics, boot, generation });
-    core.catch_up_with_journal(&|done, total| tracing::info!(done, total, "bringing the index up to the journal"))?;
+    let mut core = Core::new(Parts {
+        config,
+        replicator,
+        store,
+        keystore,
+        metrics,
+        boot,
+        generation,
+    });
+    core.catch_up_with_journal(&|done, total| {
+        tracing::info!(done, total, "bringing the index up to the journal")
+    })?;
     Ok(core)
 }
 
@@ -224,7 +327,9 @@ fn report(opened: &Opened) {
         tracing::warn!(%reason, "the index is rebuilt from the journal");
     }
     if !opened.continuity {
-        tracing::warn!("this may be a restored copy: new messages continue in new streams, lost ones are asked back from partners");
+        tracing::warn!(
+            "this may be a restored copy: new messages continue in new streams, lost ones are asked back from partners"
+        );
     }
 }
 
@@ -237,7 +342,14 @@ pub(crate) fn bare_replicator(
 ) -> Result<Replicator, KeystoreError> {
     let prekeys = keystore.prekeys(now())?;
     let node = keystore.node.clone();
-    let config = ReplicatorConfig { suite: Suite::Ed25519, identity, node, generation, continuity, prekeys };
+    let config = ReplicatorConfig {
+        suite: Suite::Ed25519,
+        identity,
+        node,
+        generation,
+        continuity,
+        prekeys,
+    };
     let mut replicator = Replicator::new(config);
     for (chat, epoch, key) in keystore.epochs() {
         replicator.restore_key(chat, epoch, key);
@@ -246,7 +358,11 @@ pub(crate) fn bare_replicator(
 }
 
 /// A replicator with everything that the store remembers; what the index lacks is replayed after.
-fn make_replicator(keystore: &mut Keystore, identity: IdentityLog, opened: Opened) -> Result<Replicator, KeystoreError> {
+fn make_replicator(
+    keystore: &mut Keystore,
+    identity: IdentityLog,
+    opened: Opened,
+) -> Result<Replicator, KeystoreError> {
     let mut replicator = bare_replicator(keystore, identity, opened.generation, opened.continuity)?;
     for (company, records) in opened.identities {
         replicator.restore_identity(company, &records);
@@ -263,20 +379,36 @@ fn make_replicator(keystore: &mut Keystore, identity: IdentityLog, opened: Opene
 
 fn read_identity(path: &std::path::Path) -> Result<(CompanyId, Vec<SignedIdentity>), NodeError> {
     const BYTES_MAX: usize = 1024 * 1024;
-    let bytes = std::fs::read(path).map_err(|cause| NodeError::File { path: path.to_owned(), cause })?;
+    let bytes = std::fs::read(path).map_err(|cause| NodeError::File {
+        path: path.to_owned(),
+        cause,
+    })?;
     codec::decode(&bytes, BYTES_MAX).map_err(|_| NodeError::Identity(path.to_owned()))
 }
 
-fn start_network(config: &Config, core: &Core) -> Result<(crate::network::NetworkHandle, NetworkEvents), NodeError> {
-    let tcp = config.listen_tcp.map(|socket| ListenAddress { socket, transport: Some(Transport::Tcp) });
-    let quic = config.listen_quic.map(|socket| ListenAddress { socket, transport: Some(Transport::Quic) });
+fn start_network(
+    config: &Config,
+    core: &Core,
+) -> Result<(crate::network::NetworkHandle, NetworkEvents), NodeError> {
+    let tcp = config.listen_tcp.map(|socket| ListenAddress {
+        socket,
+        transport: Some(Transport::Tcp),
+    });
+    let quic = config.listen_quic.map(|socket| ListenAddress {
+        socket,
+        transport: Some(Transport::Quic),
+    });
     let listen = [tcp, quic].into_iter().flatten().collect();
-    Ok(Network::start(NetworkConfig::new(*core.keystore.node.expose(), listen))?)
+    Ok(Network::start(NetworkConfig::new(
+        *core.keystore.node.expose(),
+        listen,
+    ))?)
 }
 
 /// Waits until every transport listens: before, tickets would carry no address.
 async fn first_addresses(events: &mut NetworkEvents, config: &Config) -> Vec<String> {
-    let wanted = usize::from(config.listen_tcp.is_some()).saturating_add(usize::from(config.listen_quic.is_some()));
+    let wanted = usize::from(config.listen_tcp.is_some())
+        .saturating_add(usize::from(config.listen_quic.is_some()));
     let mut found: Vec<Address> = Vec::new();
     let all = async {
         let transports = |found: &[Address]| {
@@ -323,7 +455,10 @@ impl StartedNode {
     /// Waits until the node ends by itself, which it does only when its disk fails.
     pub async fn ended(&mut self) -> String {
         let reason = self.ended.wait_for(Option::is_some).await;
-        reason.ok().and_then(|reason| reason.as_deref().map(str::to_owned)).unwrap_or_default()
+        reason
+            .ok()
+            .and_then(|reason| reason.as_deref().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// Stops cleanly: everything acknowledged is on disk, partners see the link end.

@@ -9,12 +9,15 @@ use crossport_protocol::ids::ChatId;
 use futures::StreamExt;
 
 use super::{Input, Node, parsed};
-use crate::api::facade::{Answer, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, TokenHash, UseCases};
+use crate::api::facade::{
+    Answer, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, TokenHash, UseCases,
+};
 use crate::api::types::{
-    AcceptInvitation, AddMembers, AuditEntry, Change, Chat, Code, Company, ConfigReport, Doctor, EditMessage, Invitation,
-    Invite, Login, MarkRead, Me, Members, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page,
-    PageQuery, Partner, Person, Ping, React, RebuildReport, Receipts, Repeatable, Reset, ResetReason, SendMessage, Session,
-    Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
+    AcceptInvitation, AddMembers, AuditEntry, Change, Chat, Code, Company, ConfigReport, Doctor,
+    EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message, MessageDetail,
+    MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping, React,
+    RebuildReport, Receipts, Repeatable, Reset, ResetReason, SendMessage, Session, Status, User,
+    UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::changes::{Resume, Topic};
 use crate::core::{Core, Post};
@@ -34,7 +37,14 @@ impl Node {
     ) -> Answer<Message> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let command = Box::new(move |core: &mut Core| match draft(core) {
-            Ok((chat, shows, event)) => core.post(Post { user: caller.user, chat, event, client_id, shows, reply }),
+            Ok((chat, shows, event)) => core.post(Post {
+                user: caller.user,
+                chat,
+                event,
+                client_id,
+                shows,
+                reply,
+            }),
             Err(refused) => drop(reply.send(Err(refused))),
         });
         self.send(Input::Command(command)).await?;
@@ -57,12 +67,21 @@ impl UseCases for Node {
 
     async fn ready(&self) -> Answer<()> {
         let ended = self.stopped.borrow().is_some();
-        if ended || self.inputs.is_closed() { Err(Code::NotReady.into()) } else { Ok(()) }
+        if ended || self.inputs.is_closed() {
+            Err(Code::NotReady.into())
+        } else {
+            Ok(())
+        }
     }
 
     async fn authenticate(&self, token: TokenHash, lang: Lang) -> Answer<Option<Caller>> {
         let found = self.signed_in.find(&token);
-        Ok(found.map(|(user, administrator)| Caller { user, session: token, administrator, lang }))
+        Ok(found.map(|(user, administrator)| Caller {
+            user,
+            session: token,
+            administrator,
+            lang,
+        }))
     }
 
     async fn status(&self, _by: Operator) -> Answer<Status> {
@@ -83,45 +102,83 @@ impl UseCases for Node {
 
     async fn partners(&self, _by: Operator, page: PageQuery) -> Answer<Page<Partner>> {
         self.look(move |core| {
-            let all: Vec<_> = core.directory.partners().map(|partner| partner.company).collect();
+            let all: Vec<_> = core
+                .directory
+                .partners()
+                .map(|partner| partner.company)
+                .collect();
             let (slice, next) = paging::slice(&all, &page)?;
-            let items = slice.iter().map(|company| core.partner_view(company)).collect::<Answer<Vec<Partner>>>()?;
+            let items = slice
+                .iter()
+                .map(|company| core.partner_view(company))
+                .collect::<Answer<Vec<Partner>>>()?;
             Ok(Page { items, next })
         })
         .await
     }
 
     async fn invite_partner(&self, by: Operator, invite: Invite) -> Answer<Invitation> {
-        self.change(move |core| core.invite_partner(by, &invite)).await
+        self.change(move |core| core.invite_partner(by, &invite))
+            .await
     }
 
     async fn accept_partner(&self, by: Operator, accept: AcceptInvitation) -> Answer<Partner> {
         let text = accept.ticket.clone();
         let (ticket, request) = self.look(move |core| core.pair_request(&text)).await?;
-        let unreachable = |error: &dyn std::fmt::Display| Refused::new(Code::PartnerUnreachable, ticket.company.short()).detail(error);
+        let unreachable = |error: &dyn std::fmt::Display| {
+            Refused::new(Code::PartnerUnreachable, ticket.company.short()).detail(error)
+        };
         let bytes = Bytes::from(codec::encode(&request));
-        let asked = self.network.pair(parsed(&ticket.addresses), PeerKey(ticket.node.0), bytes).await;
+        let asked = self
+            .network
+            .pair(parsed(&ticket.addresses), PeerKey(ticket.node.0), bytes)
+            .await;
         let reply = asked.map_err(|error| unreachable(&error))?;
-        self.change(move |core| core.finish_pairing(by, &ticket, accept.alias.as_deref(), &reply)).await
+        self.change(move |core| core.finish_pairing(by, &ticket, accept.alias.as_deref(), &reply))
+            .await
     }
 
     async fn partner(&self, _by: Operator, partner: String) -> Answer<Partner> {
-        self.look(move |core| core.partner_view(&core.find_partner(&partner)?.company)).await
+        self.look(move |core| core.partner_view(&core.find_partner(&partner)?.company))
+            .await
     }
 
-    async fn verify_partner(&self, by: Operator, partner: String, words: VerifyPartner) -> Answer<Partner> {
-        self.change(move |core| core.verify_partner(by, &partner, &words.words)).await
+    async fn verify_partner(
+        &self,
+        by: Operator,
+        partner: String,
+        words: VerifyPartner,
+    ) -> Answer<Partner> {
+        self.change(move |core| core.verify_partner(by, &partner, &words.words))
+            .await
     }
 
-    async fn pause_partner(&self, by: Operator, partner: String, _write: Repeatable) -> Answer<Partner> {
-        self.change(move |core| core.pause_partner(by, &partner, true)).await
+    async fn pause_partner(
+        &self,
+        by: Operator,
+        partner: String,
+        _write: Repeatable,
+    ) -> Answer<Partner> {
+        self.change(move |core| core.pause_partner(by, &partner, true))
+            .await
     }
 
-    async fn resume_partner(&self, by: Operator, partner: String, _write: Repeatable) -> Answer<Partner> {
-        self.change(move |core| core.pause_partner(by, &partner, false)).await
+    async fn resume_partner(
+        &self,
+        by: Operator,
+        partner: String,
+        _write: Repeatable,
+    ) -> Answer<Partner> {
+        self.change(move |core| core.pause_partner(by, &partner, false))
+            .await
     }
 
-    async fn ping_partner(&self, _by: Operator, partner: String, _write: Repeatable) -> Answer<Ping> {
+    async fn ping_partner(
+        &self,
+        _by: Operator,
+        partner: String,
+        _write: Repeatable,
+    ) -> Answer<Ping> {
         let text = partner.clone();
         let (held, link) = self
             .look(move |core| {
@@ -135,20 +192,38 @@ impl UseCases for Node {
         }
         let unreachable = || Refused::new(Code::PartnerUnreachable, partner.clone());
         let link = link.ok_or_else(unreachable)?;
-        let round_trip = self.network.ping(PeerKey(held.node.0)).await.map_err(|error| unreachable().detail(error))?;
+        let round_trip = self
+            .network
+            .ping(PeerKey(held.node.0))
+            .await
+            .map_err(|error| unreachable().detail(error))?;
         let round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
-        Ok(Ping { partner: held.company.to_string(), round_trip_us, transport: link.transport, address: link.address })
+        Ok(Ping {
+            partner: held.company.to_string(),
+            round_trip_us,
+            transport: link.transport,
+            address: link.address,
+        })
     }
 
-    async fn remove_partner(&self, by: Operator, partner: String, _write: Repeatable) -> Answer<Partner> {
-        self.change(move |core| core.remove_partner(by, &partner)).await
+    async fn remove_partner(
+        &self,
+        by: Operator,
+        partner: String,
+        _write: Repeatable,
+    ) -> Answer<Partner> {
+        self.change(move |core| core.remove_partner(by, &partner))
+            .await
     }
 
     async fn users(&self, _by: Operator, page: PageQuery) -> Answer<Page<User>> {
         self.look(move |core| {
             let users = core.users();
             let (slice, next) = paging::slice(&users, &page)?;
-            Ok(Page { items: slice.to_vec(), next })
+            Ok(Page {
+                items: slice.to_vec(),
+                next,
+            })
         })
         .await
     }
@@ -157,8 +232,14 @@ impl UseCases for Node {
         self.change(move |core| core.add_user(by, &user)).await
     }
 
-    async fn reset_user(&self, by: Operator, user: String, write: Repeatable) -> Answer<UserActivation> {
-        self.change(move |core| core.reset_user(by, &user, &write.client_id)).await
+    async fn reset_user(
+        &self,
+        by: Operator,
+        user: String,
+        write: Repeatable,
+    ) -> Answer<UserActivation> {
+        self.change(move |core| core.reset_user(by, &user, &write.client_id))
+            .await
     }
 
     async fn audit(&self, _by: Operator, page: PageQuery) -> Answer<Page<AuditEntry>> {
@@ -174,15 +255,23 @@ impl UseCases for Node {
                 Ok((log, core.replicator.suite()))
             })
             .await?;
-        let verified = tokio::task::spawn_blocking(move || crate::verify::journal(&journal, suite, identity, &told));
-        verified.await.map_err(|error| Refused::new(Code::Internal, "").detail(error))
+        let verified = tokio::task::spawn_blocking(move || {
+            crate::verify::journal(&journal, suite, identity, &told)
+        });
+        verified
+            .await
+            .map_err(|error| Refused::new(Code::Internal, "").detail(error))
     }
 
     async fn rebuild_index(&self, _by: Operator, told: OnProgress) -> Answer<RebuildReport> {
         let began = Instant::now();
         let told = Arc::new(told);
         let (records, messages) = self.change(move |core| core.rebuild_index(&told)).await?;
-        Ok(RebuildReport { records, messages, took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) })
+        Ok(RebuildReport {
+            records,
+            messages,
+            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
     }
 
     async fn login(&self, login: Login, lang: Lang) -> Answer<Session> {
@@ -214,15 +303,31 @@ impl UseCases for Node {
     }
 
     async fn chat(&self, caller: Caller, chat: String) -> Answer<Chat> {
-        self.look(move |core| core.chat_row(&core.find_chat(&chat, &caller.user)?, &caller.user)).await
+        self.look(move |core| core.chat_row(&core.find_chat(&chat, &caller.user)?, &caller.user))
+            .await
     }
 
-    async fn messages(&self, caller: Caller, chat: String, page: MessagePageQuery) -> Answer<MessagePage> {
-        self.look(move |core| core.messages(caller, &chat, &page)).await
+    async fn messages(
+        &self,
+        caller: Caller,
+        chat: String,
+        page: MessagePageQuery,
+    ) -> Answer<MessagePage> {
+        self.look(move |core| core.messages(caller, &chat, &page))
+            .await
     }
 
-    async fn send_message(&self, caller: Caller, chat: String, message: SendMessage) -> Answer<Message> {
-        let SendMessage { client_id, text, reply_to } = message;
+    async fn send_message(
+        &self,
+        caller: Caller,
+        chat: String,
+        message: SendMessage,
+    ) -> Answer<Message> {
+        let SendMessage {
+            client_id,
+            text,
+            reply_to,
+        } = message;
         self.write(caller, client_id, move |core| {
             let (chat, event) = core.draft_message(caller, &chat, text, reply_to.as_deref())?;
             Ok((chat, None, event))
@@ -231,19 +336,33 @@ impl UseCases for Node {
     }
 
     async fn mark_read(&self, caller: Caller, chat: String, read: MarkRead) -> Answer<Chat> {
-        self.change(move |core| core.mark_read(caller, &chat, &read)).await
+        self.change(move |core| core.mark_read(caller, &chat, &read))
+            .await
     }
 
     async fn members(&self, caller: Caller, chat: String) -> Answer<Members> {
         self.change(move |core| core.members(caller, &chat)).await
     }
 
-    async fn add_members(&self, caller: Caller, chat: String, people: AddMembers) -> Answer<Members> {
-        self.change(move |core| core.add_members(caller, &chat, &people)).await
+    async fn add_members(
+        &self,
+        caller: Caller,
+        chat: String,
+        people: AddMembers,
+    ) -> Answer<Members> {
+        self.change(move |core| core.add_members(caller, &chat, &people))
+            .await
     }
 
-    async fn remove_member(&self, caller: Caller, chat: String, person: String, _write: Repeatable) -> Answer<Members> {
-        self.change(move |core| core.remove_member(caller, &chat, &person)).await
+    async fn remove_member(
+        &self,
+        caller: Caller,
+        chat: String,
+        person: String,
+        _write: Repeatable,
+    ) -> Answer<Members> {
+        self.change(move |core| core.remove_member(caller, &chat, &person))
+            .await
     }
 
     async fn leave(&self, caller: Caller, chat: String, _write: Repeatable) -> Answer<()> {
@@ -272,7 +391,8 @@ impl UseCases for Node {
 
     async fn react(&self, caller: Caller, message: String, react: React) -> Answer<Message> {
         self.write(caller, react.client_id, move |core| {
-            let (chat, target, event) = core.draft_reaction(caller, &message, react.emoji, react.on)?;
+            let (chat, target, event) =
+                core.draft_reaction(caller, &message, react.emoji, react.on)?;
             Ok((chat, Some(target), event))
         })
         .await
@@ -290,17 +410,33 @@ impl UseCases for Node {
         self.look(move |core| core.why(caller, &message)).await
     }
 
-    async fn changes(&self, caller: Caller, chat: Option<String>, last_event_id: Option<String>) -> Answer<Feed> {
+    async fn changes(
+        &self,
+        caller: Caller,
+        chat: Option<String>,
+        last_event_id: Option<String>,
+    ) -> Answer<Feed> {
         let (first, receiver) = self
             .change(move |core| {
-                let chat = chat.map(|chat| core.find_chat(&chat, &caller.user)).transpose()?;
+                let chat = chat
+                    .map(|chat| core.find_chat(&chat, &caller.user))
+                    .transpose()?;
                 let first = core.first_changes(caller, chat, last_event_id.as_deref());
-                Ok((first, core.changes.subscribe(caller.user, caller.session, chat)))
+                Ok((
+                    first,
+                    core.changes.subscribe(caller.user, caller.session, chat),
+                ))
             })
             .await?;
         let live = futures::stream::unfold(receiver, |mut receiver| async move {
             let delivered = receiver.recv().await?;
-            Some((FeedItem { token: delivered.token, change: delivered.change }, receiver))
+            Some((
+                FeedItem {
+                    token: delivered.token,
+                    change: delivered.change,
+                },
+                receiver,
+            ))
         });
         Ok(futures::stream::iter(first).chain(live).boxed())
     }
@@ -308,10 +444,18 @@ impl UseCases for Node {
 
 impl Core {
     /// What a stream begins with: a reset, or everything since the client's token.
-    fn first_changes(&self, caller: Caller, chat: Option<ChatId>, token: Option<&str>) -> Vec<FeedItem> {
+    fn first_changes(
+        &self,
+        caller: Caller,
+        chat: Option<ChatId>,
+        token: Option<&str>,
+    ) -> Vec<FeedItem> {
         let reset = |reason| {
             let token = self.changes.token(self.changes.last());
-            vec![FeedItem { token, change: Change::Reset(Reset { reason }) }]
+            vec![FeedItem {
+                token,
+                change: Change::Reset(Reset { reason }),
+            }]
         };
         match self.changes.resume(token) {
             Resume::Fresh => reset(ResetReason::NewClient),
@@ -323,9 +467,16 @@ impl Core {
                 };
                 let item = |(number, topic): (u64, Topic)| {
                     let change = self.change_of_topic(topic, &caller.user)?;
-                    Some(FeedItem { token: self.changes.token(number), change })
+                    Some(FeedItem {
+                        token: self.changes.token(number),
+                        change,
+                    })
                 };
-                missed.into_iter().filter(|(_, topic)| concerned(topic)).filter_map(item).collect()
+                missed
+                    .into_iter()
+                    .filter(|(_, topic)| concerned(topic))
+                    .filter_map(item)
+                    .collect()
             }
         }
     }

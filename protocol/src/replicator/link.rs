@@ -159,7 +159,8 @@ impl Replicator {
         records: &[crate::identity::SignedIdentity],
     ) -> Result<(), crate::identity::IdentityError> {
         for record in self.roster.merge(company, records)? {
-            cx.out.push(Output::Store(Record::Identity { company, record }));
+            cx.out
+                .push(Output::Store(Record::Identity { company, record }));
         }
         Ok(())
     }
