@@ -137,6 +137,16 @@ impl NetworkHandle {
         found.ok_or(SendError::NotConnected)?.send(frame)
     }
 
+    /// Waits until this link's queue is at most half full: what to do after `QueueFull`.
+    pub async fn room(&self, key: NodeKey, link: u64) -> Result<(), SendError> {
+        let found = self
+            .shared
+            .links
+            .find(&key)
+            .filter(|found| found.id == link);
+        found.ok_or(SendError::NotConnected)?.room().await
+    }
+
     /// Bytes that wait to be written to a partner; zero if it is not connected.
     pub fn queued_bytes(&self, key: NodeKey) -> usize {
         self.shared

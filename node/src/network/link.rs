@@ -71,6 +71,8 @@ pub(super) struct Link {
     queue_frames: usize,
     queue: Mutex<Queue>,
     wake: Notify,
+    /// Told whenever the queue is no more than half full after a write.
+    room: Notify,
     /// Makes the reader panic at its next frame, to prove that nothing else falls with it.
     #[cfg(test)]
     pub planted_panic: std::sync::atomic::AtomicBool,
@@ -136,6 +138,7 @@ impl Link {
             queue_frames: limits.queue_frames,
             queue: Mutex::default(),
             wake: Notify::new(),
+            room: Notify::new(),
             #[cfg(test)]
             planted_panic: std::sync::atomic::AtomicBool::new(false),
         }
@@ -198,9 +201,38 @@ impl Link {
         let mut queue = self.lock();
         queue.bytes = queue.bytes.saturating_sub(batch.bytes);
         queue.taken_frames = 0;
+        let room = self.has_room(&queue);
         drop(queue);
+        if room {
+            self.room.notify_waiters();
+        }
         self.frames_sent
             .fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Waits until the queue is at most half full. Half, so that a sender which waits writes in batches and not frame by frame.
+    pub(super) async fn room(&self) -> Result<(), SendError> {
+        loop {
+            // Registered before the look, or a write between the two would be missed.
+            let told = self.room.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if self.ended.is_cancelled() {
+                return Err(SendError::NotConnected);
+            }
+            if self.has_room(&self.lock()) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = told => {}
+                () = self.ended.cancelled() => {}
+            }
+        }
+    }
+
+    fn has_room(&self, queue: &Queue) -> bool {
+        let frames = queue.frames.len() + queue.taken_frames;
+        queue.bytes <= self.queue_bytes / 2 && frames <= self.queue_frames / 2
     }
 
     pub(super) async fn woken(&self) {
@@ -379,6 +411,22 @@ mod tests {
         assert_eq!(link.send(Bytes::new()), Ok(()));
         assert_eq!(link.send(Bytes::new()), Ok(()));
         assert_eq!(link.send(Bytes::new()), Err(SendError::QueueFull));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_room_is_told_by_a_write_or_by_the_end() {
+        let link = link(&NetworkLimits {
+            queue_bytes: 10,
+            ..NetworkLimits::default()
+        });
+        assert_eq!(link.room().await, Ok(()));
+        assert_eq!(link.send(Bytes::from_static(b"1234567")), Ok(()));
+        let batch = link.take(1_000);
+        let (room, ()) = tokio::join!(link.room(), async { link.written(&batch) });
+        assert_eq!(room, Ok(()));
+        assert_eq!(link.send(Bytes::from_static(b"1234567")), Ok(()));
+        let (room, ()) = tokio::join!(link.room(), async { link.end(DownReason::Silent) });
+        assert_eq!(room, Err(SendError::NotConnected));
     }
 
     #[test]

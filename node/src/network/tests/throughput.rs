@@ -16,7 +16,15 @@ async fn run(transport: Transport, count: usize, size: usize) -> Duration {
         while left > 0 {
             match boris.handle.send(anna_key, frame.clone()) {
                 Ok(()) => left -= 1,
-                Err(SendError::QueueFull) => tokio::task::yield_now().await,
+                Err(SendError::QueueFull) => {
+                    let link = boris.handle.connections().first().map(|up| up.link);
+                    let link = link.expect("the session stays up");
+                    boris
+                        .handle
+                        .room(anna_key, link)
+                        .await
+                        .expect("the session stays up");
+                }
                 Err(error) => panic!("not sent: {error}"),
             }
         }
