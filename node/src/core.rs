@@ -338,10 +338,10 @@ impl Core {
     }
 
     pub fn frame(&mut self, company: CompanyId, link: u64, bytes: &[u8]) {
-        if !self
+        if self
             .links
             .get(&company)
-            .is_some_and(|held| held.link == link)
+            .is_none_or(|held| held.link != link)
         {
             return;
         }

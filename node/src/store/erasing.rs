@@ -23,11 +23,14 @@ use crate::journal::Position;
 /// Records are overwritten in lots of this, so that one lot is one group of notes and few fdatasyncs.
 const LOT: usize = 512;
 
+/// The delete's envelope, and what it deletes: each target with the delete's place.
+type Wanted = (SealedEnvelope, Vec<(EventId, u16)>);
+
 /// Erasures on their way.
 #[derive(Debug, Default)]
 pub(super) struct Erasing {
     /// Deletes that are not staged as facts yet, by (chat, envelope of the delete): targets, with the delete's place.
-    wanted: BTreeMap<(ChatId, Hash), (SealedEnvelope, Vec<(EventId, u16)>)>,
+    wanted: BTreeMap<(ChatId, Hash), Wanted>,
     /// Proofs of facts that are not durable yet.
     proofs: BTreeMap<EventId, Erasure>,
     /// Payloads to destroy at the commit.
