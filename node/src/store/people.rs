@@ -62,7 +62,7 @@ impl RowSealer {
             .cipher
             .decrypt(&XNonce::from(*nonce), payload)
             .map_err(|_| IndexError::Seal)?;
-        rows::decode(&Zeroizing::new(plain)).map_err(IndexError::from)
+        rows::decode(&Zeroizing::new(plain))
     }
 }
 
