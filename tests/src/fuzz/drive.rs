@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -255,8 +256,8 @@ impl Pool {
         let Err(reason) = outcome else {
             return self.consider_taken(random, input);
         };
-        if !self.reasons.contains_key(&reason) {
-            self.reasons.insert(reason, place);
+        if let Entry::Vacant(new) = self.reasons.entry(reason) {
+            new.insert(place);
             self.inputs.push(input);
         }
     }
