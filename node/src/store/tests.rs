@@ -5,6 +5,7 @@ mod arriving;
 mod erasing;
 mod paging;
 mod paths;
+mod replicating;
 
 mod restoring;
 mod speed;
