@@ -29,13 +29,18 @@ pub use scan::{Direction, RowBytes, Scan};
 
 /// Layout of all tables. Another number is a rebuild.
 pub const FORMAT: u32 = 1;
-/// sled's page cache. Inner pages of millions of rows fit; leaves come from the system's cache.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// sled's page cache. Inner pages of millions of rows fit; leaves come from the system's cache. sled takes several times
+/// this for itself: about 100 MiB in all with a million messages.
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Ordinals of streams that are kept in memory; a few megabytes.
 const MAX_KNOWN_STREAMS: usize = 16_384;
 const DATABASE: &str = "sled";
 /// Present when the index must not be trusted at the next open.
 const DISTRUST_MARK: &str = "rebuild";
+/// Says during which run of the machine the index was last open.
+const RUN_MARK: &str = "run";
+/// Another value after every start of the machine.
+const RUN_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Why the index failed. Whatever it is, a rebuild is the way out.
 #[derive(Debug, thiserror::Error)]
@@ -82,17 +87,21 @@ impl std::fmt::Debug for Index {
 
 impl Index {
     /// Opens the index of the journal `generation`, or begins an empty one. The reason says why it had to be begun anew
-    /// although there should have been one.
+    /// although there should have been one. After a crash of the process the files are as they were; after one of the
+    /// machine nobody knows which of them reached the disk, so such an index is not trusted.
     ///
     /// # Errors
     /// Only when even an empty one cannot be made (no space, no permission).
     pub fn open(
         folder: &Path,
         generation: [u8; 16],
+        was_clean: bool,
     ) -> Result<(Index, Option<String>), IndexError> {
         let existed = folder.join(DATABASE).exists();
         let reason = if folder.join(DISTRUST_MARK).exists() {
             "it failed while it was last used".to_owned()
+        } else if !was_clean && fs::read(folder.join(RUN_MARK)).ok() != run_id() {
+            "the machine stopped while it was open".to_owned()
         } else {
             match Index::open_existing(folder, generation) {
                 Ok(Ok(index)) => return Ok((index, None)),
@@ -106,6 +115,8 @@ impl Index {
 
     /// Drops every row and begins anew.
     pub fn clear(&mut self) -> Result<(), IndexError> {
+        // First the head: without it, what a crash leaves of the rest is not taken for an index.
+        self.tree.remove(rows::HEAD)?;
         self.tree.clear()?;
         self.pending.clear();
         self.known_streams.clear();
@@ -199,6 +210,8 @@ impl Index {
     /// Hands everything to the disk; at a clean stop, so that the next start has nothing to replay.
     pub fn close(self) -> Result<(), IndexError> {
         self.database.flush()?;
+        // sled asks the kernel to begin writing and not to finish it.
+        sync_folder(&self.folder.join(DATABASE))?;
         Ok(())
     }
 
@@ -329,6 +342,7 @@ impl Index {
         if head.generation != generation {
             return Ok(Err("it belongs to another journal".to_owned()));
         }
+        mark_run(folder)?;
         Ok(Ok(Index::of(folder, database, tree, head)))
     }
 
@@ -338,6 +352,7 @@ impl Index {
         }
         fs::create_dir_all(folder)?;
         let (database, tree) = open_database(folder)?;
+        mark_run(folder)?;
         Ok(Index::of(folder, database, tree, empty_head(generation)))
     }
 
@@ -361,6 +376,30 @@ fn open_database(folder: &Path) -> Result<(sled::Db, sled::Tree), IndexError> {
         .open()?;
     let tree = (*database).clone();
     Ok((database, tree))
+}
+
+/// What tells this run of the machine from others; None where the system does not say.
+fn run_id() -> Option<Vec<u8>> {
+    fs::read(RUN_ID).ok()
+}
+
+fn mark_run(folder: &Path) -> io::Result<()> {
+    match run_id() {
+        Some(id) => fs::write(folder.join(RUN_MARK), id),
+        None => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_folder(&path)?;
+        } else {
+            fs::File::open(&path)?.sync_all()?;
+        }
+    }
+    fs::File::open(folder)?.sync_all()
 }
 
 fn empty_head(generation: [u8; 16]) -> HeadRow {

@@ -169,7 +169,7 @@ impl Store {
         let (registers, registers_report) =
             Registers::open_on(disk, &folder.join(REGISTERS), registers_key)?;
         let generation = journal.head().generation;
-        let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), generation, &reader)?;
+        let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), report.clean, &reader)?;
         let (anchoring, sure) = Anchoring::begin(&folder.join(ANCHOR), &reader, report.created);
         let state = settle(&mut index, sure, &mut rebuilt)?;
         let mut store = Store {
@@ -291,10 +291,11 @@ struct State {
 /// The index, begun anew unless it follows from this very journal.
 fn open_index(
     folder: &Path,
-    generation: [u8; 16],
+    was_clean: bool,
     reader: &JournalReader,
 ) -> Result<(Index, Option<String>), StoreError> {
-    let (mut index, mut rebuilt) = Index::open(folder, generation)?;
+    let generation = reader.head().generation;
+    let (mut index, mut rebuilt) = Index::open(folder, generation, was_clean)?;
     let head = index.head();
     let border = Head {
         generation,

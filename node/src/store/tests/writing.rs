@@ -135,6 +135,28 @@ fn an_index_that_does_not_fit_is_made_anew() {
 }
 
 #[test]
+fn an_index_that_a_dead_machine_left_is_not_trusted() {
+    let place = Place::new();
+    let mut anna = Author::new(ACME, 1);
+    let mut store = place.start();
+    store.take_all(&[&anna.say(10, ANNA, "one")]);
+    drop(store);
+    let (store, opened) = place.open();
+    assert_eq!(opened.index_rebuilt, None, "only the process died");
+    drop(store);
+    let mark = place.path().join("index/run");
+    fs::write(&mark, "another run of the machine").unwrap();
+    let (mut store, opened) = place.open();
+    assert!(opened.index_rebuilt.is_some());
+    store.catch_up();
+    assert_eq!(store.texts(), ["one"]);
+    store.close().unwrap();
+    fs::write(&mark, "another run of the machine").unwrap();
+    let (_, opened) = place.open();
+    assert_eq!(opened.index_rebuilt, None, "it was stopped cleanly before");
+}
+
+#[test]
 fn an_index_ahead_of_its_journal_is_made_anew() {
     let place = Place::new();
     let mut anna = Author::new(ACME, 1);
