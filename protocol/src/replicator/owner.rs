@@ -7,7 +7,7 @@ use super::{Alarm, Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
 use crate::codec::Blob;
 use crate::fields::Fields;
-use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, Position, StreamId};
+use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, NodeKey, Position, StreamId};
 use crate::owner_log::{
     Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, OwnerLog,
     RecordError, RecordHeader, Remove, SignedRecord, StreamCut, VERSION,
@@ -268,13 +268,11 @@ impl Replicator {
         record: &SignedRecord,
     ) -> Result<(), Refusal> {
         let (header, body) = record.verify(self.suite).map_err(Refusal::Record)?;
-        match self
-            .roster
-            .lists_at(&header.owner, &header.identity_at, &header.node)
-        {
-            Some(true) => {}
-            Some(false) => return Err(Refusal::Record(RecordError::UnknownKey)),
-            None => return Err(Refusal::Record(RecordError::NeedsIdentity)),
+        self.check_listed(&header.owner, &header.identity_at, &header.node)?;
+        if let Body::Add(add) = &body {
+            // An owner cannot add a company by a key that it made up for it.
+            let accepted = &add.acceptance;
+            self.check_listed(&accepted.company, &accepted.identity_at, &accepted.node)?;
         }
         let new = match self.chats.get_mut(&chat_id) {
             Some(chat) => chat.core.owner.push(self.suite, record, &header, &body),
@@ -302,6 +300,20 @@ impl Replicator {
         }
         self.after_record(cx, origin, chat_id, &body);
         Ok(())
+    }
+
+    /// The key is one of the company's at the cited identity position.
+    fn check_listed(
+        &self,
+        company: &CompanyId,
+        at: &Position,
+        node: &NodeKey,
+    ) -> Result<(), Refusal> {
+        match self.roster.lists_at(company, at, node) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Refusal::Record(RecordError::UnknownKey)),
+            None => Err(Refusal::Record(RecordError::NeedsIdentity)),
+        }
     }
 
     fn freeze(&mut self, cx: &mut Context<'_>, chat_id: ChatId, seq: u64) -> Refusal {
