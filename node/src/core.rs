@@ -6,6 +6,7 @@
 
 mod absorb;
 mod marks;
+mod messages;
 mod posting;
 mod views;
 

@@ -102,86 +102,102 @@ impl Core {
     /// Every hop of a message that this node knows of.
     pub fn why(&self, caller: Caller, text: &str) -> Answer<Why> {
         let (chat, row) = self.find_message(text, &caller.user)?;
-        let own = self.replicator.company();
-        let hop = |step, at, company: Option<&CompanyId>, detail: Option<String>| Hop {
-            step,
-            at,
-            company: company.map(|company| self.badge(company)),
-            person: None,
-            detail,
-        };
-        let place = format!(
-            "stream {:016x} seq {} epoch {}",
-            row.stream().incarnation,
-            row.envelope.head().seq,
-            row.epoch()
-        );
-        let mut hops = vec![hop(
-            HopStep::Signed,
-            Some(time_text(row.clock.time())),
-            Some(&row.actor.company),
-            Some(place),
-        )];
-        if row.actor.company == own {
-            hops.push(hop(
-                HopStep::Stored,
-                Some(time_text(self.arrived_at(&chat, &row))),
-                Some(&own),
-                None,
-            ));
-        } else {
-            hops.push(hop(
-                HopStep::Received,
-                Some(time_text(self.arrived_at(&chat, &row))),
-                Some(&row.actor.company),
-                None,
-            ));
-        }
-        for receipt in self
-            .company_receipts(&chat, &row)
-            .into_iter()
-            .filter(|receipt| !receipt.own && receipt.company.id != own.to_string())
-        {
-            let company: Option<CompanyId> = receipt.company.id.parse().ok();
-            let Some(company) = company else { continue };
-            if row.actor.company == own {
-                hops.extend(self.departure(&chat, &row, &company));
-            }
-            match receipt.stored_at {
-                Some(at) => hops.push(hop(
-                    HopStep::Delivered,
-                    Some(at),
-                    Some(&company),
-                    receipt.statement.map(|hash| format!("statement {hash}")),
-                )),
-                None => hops.push(hop(
-                    HopStep::NotDelivered,
-                    receipt.not_delivered_since,
-                    Some(&company),
-                    self.link_detail(&company),
-                )),
-            }
-        }
-        let people = self.cached_people(&chat).cloned().unwrap_or_default();
-        for reader in self.readers(&chat, &row) {
-            let at = self
-                .sound(self.store.read_at(&chat, &reader, row.id))
-                .map(time_text);
-            let person = people
-                .get(&reader)
-                .map(|member| self.person_of_member(member));
-            hops.push(Hop {
-                step: HopStep::Read,
-                at,
-                company: Some(self.badge(&reader.company)),
-                person,
-                detail: None,
-            });
-        }
+        let mut hops = self.hops_here(&chat, &row);
+        hops.extend(self.hops_to_companies(&chat, &row));
+        hops.extend(self.hops_to_readers(&chat, &row));
         Ok(Why {
             message: row.id.to_string(),
             hops,
         })
+    }
+
+    fn hop(
+        &self,
+        step: HopStep,
+        at: Option<String>,
+        company: &CompanyId,
+        detail: Option<String>,
+    ) -> Hop {
+        Hop {
+            step,
+            at,
+            company: Some(self.badge(company)),
+            person: None,
+            detail,
+        }
+    }
+
+    fn hops_here(&self, chat: &ChatId, row: &Row) -> Vec<Hop> {
+        let author = row.actor.company;
+        let (incarnation, seq, epoch) = (
+            row.stream().incarnation,
+            row.envelope.head().seq,
+            row.epoch(),
+        );
+        let place = format!("stream {incarnation:016x} seq {seq} epoch {epoch}");
+        let own = author == self.replicator.company();
+        let here = if own {
+            HopStep::Stored
+        } else {
+            HopStep::Received
+        };
+        let arrived = time_text(self.arrived_at(chat, row));
+        vec![
+            self.hop(
+                HopStep::Signed,
+                Some(time_text(row.clock.time())),
+                &author,
+                Some(place),
+            ),
+            self.hop(here, Some(arrived), &author, None),
+        ]
+    }
+
+    fn hops_to_companies(&self, chat: &ChatId, row: &Row) -> Vec<Hop> {
+        let own = self.replicator.company();
+        let mut hops = Vec::new();
+        let members = self
+            .replicator
+            .chat(chat)
+            .into_iter()
+            .flat_map(|held| held.owner().members());
+        for company in members.filter(|company| *company != own && *company != row.actor.company) {
+            let receipt = self.company_receipt(chat, row, company);
+            if row.actor.company == own {
+                hops.extend(self.departure(chat, row, &company));
+            }
+            let statement = receipt.statement.map(|hash| format!("statement {hash}"));
+            hops.push(match receipt.stored_at {
+                Some(at) => self.hop(HopStep::Delivered, Some(at), &company, statement),
+                None => {
+                    let since = receipt.not_delivered_since;
+                    self.hop(
+                        HopStep::NotDelivered,
+                        since,
+                        &company,
+                        self.link_detail(&company),
+                    )
+                }
+            });
+        }
+        hops
+    }
+
+    fn hops_to_readers(&self, chat: &ChatId, row: &Row) -> Vec<Hop> {
+        let people = self.cached_people(chat).cloned().unwrap_or_default();
+        let hop = |reader: Actor| {
+            let at = self
+                .sound(self.store.read_at(chat, &reader, row.id))
+                .map(time_text);
+            let person = people
+                .get(&reader)
+                .map(|member| self.person_of_member(member));
+            Hop {
+                person,
+                ..self.hop(HopStep::Read, at, &reader.company, None)
+            }
+        };
+        self.readers(chat, row).into_iter().map(hop).collect()
     }
 
     fn departure(&self, chat: &ChatId, row: &Row, company: &CompanyId) -> Option<Hop> {
