@@ -53,10 +53,12 @@ use replay::Replay;
 use staging::{RegisterChanges, StagedRecord};
 
 pub use committing::Committed;
+pub(crate) use erasing::erasure;
 pub use page::{MAX_PAGE, Row, is_shown};
 pub use reading::MAX_MATCHES;
 pub use record::{Fact, JournalEntry};
 pub use replay::COMMIT_EVERY;
+pub(crate) use replay::erased_facts;
 
 const JOURNAL: &str = "journal";
 const REGISTERS: &str = "registers";

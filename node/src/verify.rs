@@ -11,10 +11,11 @@ use crossport_protocol::codec;
 use crossport_protocol::envelope::EnvelopeHeader;
 use crossport_protocol::frame::EnvelopeItem;
 use crossport_protocol::identity::IdentityLog;
-use crossport_protocol::ids::{ChatId, Hash, Head, StreamId};
+use crossport_protocol::ids::{ChatId, EventId, Hash, Head, StreamId};
 use crossport_protocol::limits;
 use crossport_protocol::owner_log::SignedRecord;
 use crossport_protocol::replicator::{Config, Context, Link, Output, ReadLog, Record, Replicator};
+use crossport_protocol::seal::EpochKey;
 use crossport_protocol::stream::Tip;
 use crossport_protocol::suite::{SecretKey, Suite};
 use crossport_protocol::wrap::PrekeySecret;
@@ -23,7 +24,7 @@ use crate::api::facade::OnProgress;
 use crate::api::types::{Fault, Progress, VerifyReport};
 use crate::journal::{JournalReader, Position};
 use crate::random::OsRandom;
-use crate::store::JournalEntry;
+use crate::store::{Fact, JournalEntry};
 
 /// Faults that are listed; the rest is only counted.
 const FAULTS_LISTED: usize = 100;
@@ -52,14 +53,17 @@ impl ReadLog for LinkLog {
 struct Verifier {
     replicator: Replicator,
     log: LinkLog,
+    /// What was erased after it was stored, and where the journal holds the deleting envelope.
+    erased: BTreeMap<EventId, (Position, u16)>,
     report: VerifyReport,
 }
 
-/// Verifies everything up to the journal's present end.
+/// Verifies everything up to the journal's present end. The keys open the deletes that prove an erasure.
 pub fn journal(
     journal: &JournalReader,
     suite: Suite,
     own: Option<IdentityLog>,
+    keys: Vec<(ChatId, u32, EpochKey)>,
     told: &OnProgress,
 ) -> VerifyReport {
     let began = Instant::now();
@@ -82,11 +86,16 @@ pub fn journal(
         continuity: true,
         prekeys: vec![(1, Time(0), PrekeySecret::random(&mut OsRandom))],
     };
+    let erased = crate::store::erased_facts(journal, Position(0));
     let mut verifier = Verifier {
         replicator: Replicator::new(config),
         log: LinkLog::default(),
+        erased,
         report: empty,
     };
+    for (chat, epoch, key) in keys {
+        verifier.replicator.restore_key(chat, epoch, key);
+    }
     let total = journal.head().position.0;
     for record in journal.scan(Position(0)) {
         verifier.report.records = verifier.report.records.saturating_add(1);
@@ -98,17 +107,7 @@ pub fn journal(
                         total,
                     });
                 }
-                let place = record.position.0.to_string();
-                match crate::store::record::decode(record.kind, &record.payload, &record.erased) {
-                    JournalEntry::Protocol(entry) => verifier.record(&place, entry),
-                    JournalEntry::Fact(_) => {}
-                    JournalEntry::Damaged(damage) => {
-                        verifier.fault(&place, None, &damage.to_string())
-                    }
-                    JournalEntry::Unreadable { cause, .. } => {
-                        verifier.fault(&place, None, &cause.to_string())
-                    }
-                }
+                verifier.entry(&record, journal);
             }
             Err(damage) => {
                 verifier.fault(&damage.position.0.to_string(), None, &damage.to_string())
@@ -121,6 +120,49 @@ pub fn journal(
 }
 
 impl Verifier {
+    fn entry(&mut self, found: &crate::journal::Record, journal: &JournalReader) {
+        let place = found.position.0.to_string();
+        match crate::store::record::decode(found.kind, &found.payload, &found.erased) {
+            JournalEntry::Protocol(entry) => {
+                let entry = self.with_proofs(entry, journal);
+                self.record(&place, entry);
+            }
+            JournalEntry::Fact(_) => {}
+            JournalEntry::Damaged(damage) => self.fault(&place, None, &damage.to_string()),
+            JournalEntry::Unreadable { cause, .. } => self.fault(&place, None, &cause.to_string()),
+        }
+    }
+
+    /// An envelope whose payloads were erased since it was stored is proven by what the journal holds of the deletes. What
+    /// lacks its proof is left as it is, and is a fault.
+    fn with_proofs(&self, record: Record, journal: &JournalReader) -> Record {
+        let Record::Envelope { chat, mut item } = record else {
+            return record;
+        };
+        let envelope = item.envelope.hash();
+        for (place, payload) in (0_u16..).zip(&item.envelope.payloads) {
+            let proven = item.erasures.iter().any(|known| known.place == place);
+            if !payload.0.is_empty() || proven {
+                continue;
+            }
+            let held = self.erased.get(&EventId { envelope, place });
+            let Some((position, proof_place)) = held else {
+                continue;
+            };
+            let Ok(found) = journal.read(*position) else {
+                continue;
+            };
+            if let Ok(Fact::Erased { proof, .. }) =
+                crate::store::record::decode_fact(&found.payload)
+            {
+                item.erasures
+                    .push(crate::store::erasure(&proof, place, *proof_place));
+            }
+        }
+        item.erasures.sort_by_key(|erasure| erasure.place);
+        Record::Envelope { chat, item }
+    }
+
     fn record(&mut self, place: &str, record: Record) {
         let named = match &record {
             Record::Envelope { item, .. } => {

@@ -248,15 +248,15 @@ impl UseCases for Node {
 
     async fn verify_journal(&self, _by: Operator, told: OnProgress) -> Answer<VerifyReport> {
         let journal = self.journal.clone();
-        let (identity, suite) = self
+        let (identity, suite, keys) = self
             .look(|core| {
                 let company = core.replicator.company();
                 let log = core.replicator.roster().log(&company).cloned();
-                Ok((log, core.replicator.suite()))
+                Ok((log, core.replicator.suite(), core.keystore.epochs()))
             })
             .await?;
         let verified = tokio::task::spawn_blocking(move || {
-            crate::verify::journal(&journal, suite, identity, &told)
+            crate::verify::journal(&journal, suite, identity, keys, &told)
         });
         verified
             .await

@@ -247,7 +247,7 @@ impl Store {
 }
 
 /// Why the payload at `place` is missing: the deleting envelope, with only the payload of the delete.
-pub(super) fn erasure(delete: &SealedEnvelope, place: u16, proof_place: u16) -> Erasure {
+pub(crate) fn erasure(delete: &SealedEnvelope, place: u16, proof_place: u16) -> Erasure {
     Erasure {
         place,
         proof_place,

@@ -188,7 +188,10 @@ impl Store {
 }
 
 /// The facts about erasures from a position on, by event.
-fn erased_facts(reader: &JournalReader, from: Position) -> BTreeMap<EventId, (Position, u16)> {
+pub(crate) fn erased_facts(
+    reader: &JournalReader,
+    from: Position,
+) -> BTreeMap<EventId, (Position, u16)> {
     let mut facts = BTreeMap::new();
     // Damage is reported when the replay comes to it.
     for found in reader.scan(from).flatten() {
