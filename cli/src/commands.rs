@@ -28,6 +28,9 @@ use serde::de::DeserializeOwned;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(crate::demo::Demo),
+    #[command(subcommand)]
+    Bench(crate::bench::Bench),
     Up(up::Up),
     Init(init::Init),
     Status,
@@ -58,6 +61,8 @@ pub enum Command {
 
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
+        Command::Demo(arguments) => crate::demo::run(arguments, context).await,
+        Command::Bench(verb) => crate::bench::run(verb, context).await,
         Command::Up(arguments) => up::run(arguments, context).await,
         Command::Init(arguments) => init::run(arguments, context).await,
         Command::Status => status::status(context).await,

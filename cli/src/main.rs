@@ -3,10 +3,12 @@
 //! Owns nothing but the order of these steps. It must not know any command: those are in `commands`.
 
 mod args;
+mod bench;
 mod client;
 mod commands;
 mod context;
 mod credentials;
+mod demo;
 mod errors;
 mod help;
 mod language;
@@ -14,6 +16,7 @@ mod node;
 mod output;
 #[cfg(test)]
 mod reference;
+mod stage;
 #[cfg(test)]
 mod test_node;
 mod usage;

@@ -214,6 +214,11 @@ impl Output {
         }
     }
 
+    /// A line for whoever looks for the cause of a failure, on standard error; already safe.
+    pub fn aside(&mut self, line: &str) {
+        self.tell(line);
+    }
+
     /// A picture made of characters, on standard error.
     pub fn picture(&mut self, picture: &str) {
         self.tell(picture);

@@ -371,6 +371,152 @@ config-tick-ms = Longest that a timer may be late.
 config-index-cache-mib = Memory for the index.
 config-journal-segment-mib = Size at which the journal begins a new file.
 
+## Nodes started by this program
+
+stage-late = { $what }: not within { $seconds } s
+stage-ended = the node of { $name } ended: { $status }
+
+## Demo
+
+figure-ms = { $number } ms
+figure-s = { $number } s
+demo-title = Crossport: two companies, two nodes, one machine
+demo-intro = Everything is in { $folder } and is removed at the end.
+    Each ✓ was read back through the API before it was printed.
+demo-expected = { $what }: expected { $expected }, saw { $seen }
+demo-interrupted = ended by Ctrl+C or SIGTERM
+
+demo-act-companies = Two companies, each with a node of its own
+demo-ready = { $name } is up: { $api }, process { $process }
+demo-own-keys = each made its own keys, data folder and journal; nothing is shared
+
+demo-act-pairing = They become partners
+demo-ticket = Acme makes a single-use ticket: { $ticket }…
+demo-approved = Globex accepts: both approved, linked over { $transport }
+demo-words = { $here } hears from { $there }: { $words }
+demo-verified = the words agree on both sides; wrong words were refused
+
+demo-act-people = People open their accounts
+demo-name-anna = Anna Orlova
+demo-name-alex = Alex Frost
+demo-name-boris = Boris Green
+demo-name-bella = Bella Stone
+demo-name-olga = Olga Winter
+demo-person = { $name }: { $nickname } at { $company }
+demo-signed-in = all four signed in; each link worked once and never again
+
+demo-act-direct = Anna writes to Boris at the other company
+demo-line-hello = Good morning, Boris! Does Thursday suit you?
+demo-line-answer = Thursday is fine. Ten o'clock, at your place?
+demo-line-edited = Good morning, Boris! Does Thursday at ten suit you?
+demo-line-slip = Oops, this was meant for somebody else.
+demo-mark-here = ○   on Acme's disk when it was acknowledged
+demo-mark-everywhere = ●   on Globex's disk, signed: statement { $statement }…
+demo-mark-read = ●●  read by { $name } at { $time }
+demo-answered = his answer is at Anna's, and so is his 👍
+demo-edited = (edited) { $text }
+demo-fact-edited = Boris sees the new text, and the first one as history
+demo-fact-deleted = he deletes it: the text is gone at both companies
+
+demo-act-group = A group of four: "{ $title }"
+demo-group-title = Autumn launch
+demo-group-there = all four have it, at both companies
+demo-line-group-anna = Welcome! Here we prepare the launch.
+demo-line-group-bella = Globex brings the hall and the chairs.
+demo-line-group-alex = Acme brings the machine. And a spare one.
+demo-line-group-boris = Then I bring the cake.
+demo-group-same = four people read the same four messages in the same order
+demo-group-read = ●●  read by 3 of 3: { $names }
+
+demo-act-gone = Globex goes down in the middle of everything
+demo-killed = its process { $process } was killed (SIGKILL); Acme noticed
+demo-line-away = The machine arrives on Wednesday.
+demo-line-away-more = The machine arrives on Wednesday. Remark { $number }.
+demo-wrote-on = ○   { $count } messages by Anna and Alex, each on Acme's disk
+demo-not-delivered = each of them says: not delivered to Globex since { $time }
+demo-line-recalled = Between us: their chairs squeak.
+demo-recalled = recalled: it provably never left Acme, and its text is erased
+demo-recall-refused = recalling a message that did leave is refused, and says so
+
+demo-act-back = Globex comes back, and nobody writes
+demo-restarted = started again, its journal checked
+demo-caught-up = all { $count } missed messages are there, once each, in order
+demo-nobody-wrote = nobody wrote to bring this about; Boris has { $count } unread
+demo-recall-held = of the recalled message only a tombstone came, never the text
+demo-marks-turned = ●   all { $count } marks turned: stored everywhere
+
+demo-act-evidence = What Acme can show afterwards
+demo-receipt = { $id }  stored at Globex { $time }  statement { $statement }…
+demo-receipts = { $count } messages are covered by { $statements ->
+        [one] a delivery statement
+       *[other] { $statements } delivery statements
+    } signed by Globex
+demo-road = { $id }: { $hops }
+demo-verified-journal = { $name }'s journal verified: { $records } records, { $signatures } signatures, no fault
+
+demo-act-administrator = An administrator wants to look into the chats
+demo-operator-refused = the operator's socket opens none of { $count } doors
+demo-operator-silent = { $count } reports for operators, { $bytes } bytes: not a word or title of a chat
+demo-outsider = { $name }, an administrator with an account, finds no chat of others
+demo-reset = resetting access ({ $name }) ends all sessions, and the chats are told
+demo-disk = nothing of it is readable on disk ({ $texts } texts and tokens, { $files } files, { $mib } MiB)
+
+demo-act-end = The end
+demo-sum = { $checks } checks, all true, in { $time }
+demo-try = Watch as Anna, watch as Boris, and write, each in another terminal:
+demo-try-text = Hello from the terminal
+demo-stays = Both nodes stay up. Ctrl+C ends them and removes the folder.
+
+## Benchmarks
+
+column-figure = Figure
+column-spread = Runs from…to
+column-aim = Aim
+column-reached = Reached
+column-rivals = Others, same path
+bench-missed = no: { $times } times off
+bench-not-judged = not judged at this scale
+bench-running = measuring: { $name }
+bench-filling = { $written } of { $of } messages written
+bench-debug-build = This is a debug build: its figures say nothing about Crossport. Build with --release.
+bench-in-memory = The folder is in memory ({ $kind }): commits cost nothing there. Choose one on a disk: --folder
+bench-calibration = { $cores } cores, { $processor }, { $filesystem }; one core signs { $sign } and verifies { $verify } a second; 4 KiB with fdatasync takes { $sync } ms.
+    Values are medians of { $runs } runs; both nodes and this program shared the machine.
+bench-throughput-messages-per-s = messages end to end, 200 bytes, 64 in flight
+    .rivals = Prosody 1426 (best 2664, no fsync); on SQLite 170–432; ejabberd 132–543; Synapse 24
+bench-throughput-cpu-ms-per-message = processor time of both nodes a message
+    .rivals = Prosody 0.7–1.5; Synapse 45
+bench-group-messages-per-s = messages to a group of 2 × 5 people, to all
+    .rivals = Prosody 269
+bench-latency-p50-ms = author to reader at 20 a second, p50
+    .rivals = Prosody on files 1.9; ejabberd 5; Synapse 57
+bench-latency-p99-ms = author to reader at 20 a second, p99
+    .rivals = Prosody on files 8–10; ejabberd 6–15; Synapse 97
+bench-latency-acknowledged-p50-ms = durable and acknowledged at 20 a second, p50
+bench-receipt-in-a-row-p50-ms = read, back at the author, p50, one after another
+bench-receipt-p50-ms = read, back at the author, p50
+    .rivals = 1.5–31
+bench-catch-up-link-s = link up after the partner listens
+bench-catch-up-all-s = 5,000 missed messages, after the link is up
+    .rivals = Prosody's room 49 by hand; Synapse 826 of 1,000 in 37; XMPP one-to-one: bounced
+bench-kill-lost = lost when the receiver is killed under load
+    .rivals = Prosody bounced 18 %; ejabberd 77–105 gone silently
+bench-kill-doubled = doubled when the receiver is killed under load
+bench-join-newest-page-s = joining a chat of 10,000: newest page
+bench-join-all-s = joining a chat of 10,000: all
+    .rivals = ejabberd 1.3; Prosody on SQLite 27
+bench-idle-memory-mib = memory of an idle node
+    .rivals = 17–118
+bench-idle-start-s = start to ready, empty
+    .rivals = 0.13–2.3
+bench-size-memory-mib = memory with all messages, after writing them
+bench-size-memory-restarted-mib = memory with all messages, after a start
+bench-size-disk-mib-per-10k = disk for each 10,000 messages
+    .rivals = 6.4–62
+bench-size-page-ms = page of 50
+bench-size-start-s = start to ready with all messages
+bench-size-rebuild-s = index made anew from the journal
+
 ## Help
 
 help-usage = Usage:
@@ -404,6 +550,30 @@ cli = A messenger between companies: each runs its own node, and messages come w
         crossport login 'http://127.0.0.1:8460/#SECRET'
         crossport chat send boris 'Hello!'
 
+cli-demo = Show on this machine how two companies talk, lose each other and catch up
+    .more = Starts two nodes in a temporary folder, tells a story and checks each line of it through the API. Exit code 0 only if everything was true. On a terminal both nodes then stay up, with commands to try; Ctrl+C ends them.
+    .stay = Stay up at the end, also where no terminal is
+    .exit = Exit at the end, also on a terminal
+    .examples =
+        crossport demo
+        # As a test, in Russian
+        crossport demo --exit --lang ru
+
+cli-bench = Measure this program on this machine
+    .examples =
+        crossport bench federation
+        crossport bench federation --only latency
+
+cli-bench-federation = Measure two companies on this machine: rate, delay, catch-up, memory
+    .more = Starts real nodes as processes, linked over loopback, with every message durable. Values are medians of five runs, beside what the machine itself can do. A missed aim is told; exit code 1 only if something could not be measured. At full scale one scenario writes a million messages.
+    .only = Only this scenario; may be repeated
+    .scale = quick: minutes; full: the amounts of the aims
+    .folder = Where the nodes keep their data while it lasts; else the folder for temporary files
+    .examples =
+        crossport bench federation
+        # One scenario, as a document
+        crossport --json bench federation --only throughput
+
 cli-up = Start the node of a company, made first if it is not there
     .more = Prints the company, the words to compare, addresses, and a single-use link for the first administrator. Runs until Ctrl+C or SIGTERM.
     .company = Name of the company; needed the first time
@@ -414,6 +584,7 @@ cli-up = Start the node of a company, made first if it is not there
     .set = Any key of the configuration; may be repeated
     .join = Accept this ticket of another company
     .admin = Nickname of the first administrator; else the name of whoever starts the node
+    .with-parent = Stop when standard input ends: for programs that start nodes
     .examples =
         # The first company
         crossport up --company Acme

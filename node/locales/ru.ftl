@@ -372,6 +372,151 @@ config-tick-ms = На сколько самое большее может опо
 config-index-cache-mib = Память для индекса.
 config-journal-segment-mib = Размер, с которого журнал начинает новый файл.
 
+## Узлы, запущенные самой программой
+
+stage-late = { $what }: не дождались за { $seconds } с
+stage-ended = узел компании { $name } завершился: { $status }
+
+## Показ
+
+figure-ms = { $number } мс
+figure-s = { $number } с
+demo-title = Crossport: две компании, два узла, одна машина
+demo-intro = Всё лежит в { $folder } и в конце удаляется.
+    Каждая строка с ✓ напечатана только после проверки через API.
+demo-expected = { $what }: ожидалось { $expected }, получено { $seen }
+demo-interrupted = прервано по Ctrl+C или SIGTERM
+
+demo-act-companies = Две компании, у каждой свой узел
+demo-ready = { $name } работает: { $api }, процесс { $process }
+demo-own-keys = у каждой свои ключи, папка и журнал; общего нет ничего
+
+demo-act-pairing = Они становятся партнёрами
+demo-ticket = Acme выдаёт одноразовый билет: { $ticket }…
+demo-approved = Globex принял: согласны обе стороны, связь по { $transport }
+demo-words = { $here } слышит от { $there }: { $words }
+demo-verified = слова у обеих сторон совпали; неверные были отвергнуты
+
+demo-act-people = Люди открывают учётные записи
+demo-name-anna = Анна Орлова
+demo-name-alex = Алексей Мороз
+demo-name-boris = Борис Зеленин
+demo-name-bella = Белла Камень
+demo-name-olga = Ольга Зимина
+demo-person = { $name }: { $nickname } в { $company }
+demo-signed-in = вошли все четверо; каждая ссылка сработала один раз
+
+demo-act-direct = Анна пишет Борису в другую компанию
+demo-line-hello = Доброе утро, Борис! Удобно ли вам в четверг?
+demo-line-answer = В четверг удобно. В десять, у вас?
+demo-line-edited = Доброе утро, Борис! Удобно ли вам в четверг в десять?
+demo-line-slip = Ой, это я писал не сюда.
+demo-mark-here = ○   на диске Acme ещё до ответа «принято»
+demo-mark-everywhere = ●   на диске Globex, за подписью: заявление { $statement }…
+demo-mark-read = ●●  прочитано: { $name }, { $time }
+demo-answered = его ответ у Анны, и его 👍 тоже
+demo-edited = (исправлено) { $text }
+demo-fact-edited = Борис видит новый текст, а прежний остался в истории
+demo-fact-deleted = он удаляет его: текста больше нет в обеих компаниях
+
+demo-act-group = Группа из четырёх человек: «{ $title }»
+demo-group-title = Осенний запуск
+demo-group-there = она есть у всех четверых, в обеих компаниях
+demo-line-group-anna = Добро пожаловать! Здесь готовим запуск.
+demo-line-group-bella = От Globex зал и стулья.
+demo-line-group-alex = От Acme станок. И ещё один запасной.
+demo-line-group-boris = Тогда с меня торт.
+demo-group-same = четверо читают одни и те же четыре сообщения в одном порядке
+demo-group-read = ●●  прочитали 3 из 3: { $names }
+
+demo-act-gone = Globex внезапно падает
+demo-killed = процесс { $process } убит (SIGKILL); Acme это заметил
+demo-line-away = Станок приедет в среду.
+demo-line-away-more = Станок приедет в среду. Замечание { $number }.
+demo-wrote-on = ○   сообщений Анны и Алексея: { $count }, каждое на диске Acme
+demo-not-delivered = о каждом известно: не доставлено в Globex с { $time }
+demo-line-recalled = Между нами: стулья у них скрипят.
+demo-recalled = отозвано: оно доказуемо не покидало Acme, текст стёрт
+demo-recall-refused = отозвать то, что уже ушло, нельзя, и об этом сказано прямо
+
+demo-act-back = Globex возвращается, и никто ничего не пишет
+demo-restarted = запущен снова, журнал проверен
+demo-caught-up = на месте все пропущенные: { $count }, каждое один раз, по порядку
+demo-nobody-wrote = для этого никто ничего не написал; у Бориса непрочитанных: { $count }
+demo-recall-held = от отозванного сообщения пришла только пометка, но не текст
+demo-marks-turned = ●   отметок сменилось: { $count }, всё хранится везде
+
+demo-act-evidence = Что Acme может предъявить потом
+demo-receipt = { $id }  на хранении в Globex с { $time }  заявление { $statement }…
+demo-receipts = сообщений: { $count }, подписанных заявлений Globex об их хранении: { $statements ->
+       *[other] { $statements }
+    }
+demo-road = { $id }: { $hops }
+demo-verified-journal = журнал { $name } проверен: записей { $records }, подписей { $signatures }, ошибок нет
+
+demo-act-administrator = Администратор хочет заглянуть в чаты
+demo-operator-refused = сокет оператора не открыл ни одной из { $count } дверей
+demo-operator-silent = отчётов для операторов: { $count }, байтов: { $bytes }; ни слова и ни названия из чатов
+demo-outsider = { $name }, администратор с учётной записью, чужих чатов не находит
+demo-reset = сброс доступа ({ $name }) завершает сеансы, и чаты об этом узнают
+demo-disk = на диске не прочесть ничего (искали: { $texts }, файлов: { $files }, { $mib } МиБ)
+
+demo-act-end = Конец
+demo-sum = проверок { $checks }, все сошлись, за { $time }
+demo-try = Смотреть за Анну, смотреть за Бориса и писать, каждое в своём терминале:
+demo-try-text = Привет из терминала
+demo-stays = Оба узла работают. Ctrl+C остановит их и удалит папку.
+
+## Замеры
+
+column-figure = Величина
+column-spread = Прогоны от…до
+column-aim = Цель
+column-reached = Достигнута
+column-rivals = Другие на том же пути
+bench-missed = нет: не хватает в { $times } раза
+bench-not-judged = при таком объёме не судим
+bench-running = замер: { $name }
+bench-filling = написано { $written } из { $of }
+bench-debug-build = Это отладочная сборка: её числа ничего не говорят о Crossport. Соберите с --release.
+bench-in-memory = Папка в памяти ({ $kind }): фиксация там ничего не стоит. Укажите папку на диске: --folder
+bench-calibration = ядер { $cores }, { $processor }, { $filesystem }; одно ядро подписывает { $sign } и проверяет { $verify } в секунду; 4 КиБ с fdatasync за { $sync } мс.
+    Значения: медианы { $runs } прогонов; оба узла и эта программа делили машину.
+bench-throughput-messages-per-s = сообщений от автора до читателя, 200 байтов, 64 в пути
+    .rivals = Prosody 1426 (лучшее 2664, без fsync); на SQLite 170–432; ejabberd 132–543; Synapse 24
+bench-throughput-cpu-ms-per-message = время процессора обоих узлов на сообщение
+    .rivals = Prosody 0,7–1,5; Synapse 45
+bench-group-messages-per-s = сообщений в группе из 2 × 5 человек, до всех
+    .rivals = Prosody 269
+bench-latency-p50-ms = от автора до читателя при 20 в секунду, p50
+    .rivals = Prosody на файлах 1,9; ejabberd 5; Synapse 57
+bench-latency-p99-ms = от автора до читателя при 20 в секунду, p99
+    .rivals = Prosody на файлах 8–10; ejabberd 6–15; Synapse 97
+bench-latency-acknowledged-p50-ms = на диске и подтверждено при 20 в секунду, p50
+bench-receipt-in-a-row-p50-ms = прочтение, обратно у автора, p50, одно за другим
+bench-receipt-p50-ms = прочтение, обратно у автора, p50
+    .rivals = 1,5–31
+bench-catch-up-link-s = связь после того, как партнёр слушает
+bench-catch-up-all-s = 5 000 пропущенных сообщений после связи
+    .rivals = комната Prosody 49 вручную; Synapse 826 из 1 000 за 37; XMPP один на один: возврат
+bench-kill-lost = потеряно, когда получатель убит под нагрузкой
+    .rivals = Prosody вернул 18 %; у ejabberd молча пропало 77–105
+bench-kill-doubled = удвоено, когда получатель убит под нагрузкой
+bench-join-newest-page-s = вход в чат из 10 000: последняя страница
+bench-join-all-s = вход в чат из 10 000: всё
+    .rivals = ejabberd 1,3; Prosody на SQLite 27
+bench-idle-memory-mib = память узла без дела
+    .rivals = 17–118
+bench-idle-start-s = от запуска до готовности, пустой
+    .rivals = 0,13–2,3
+bench-size-memory-mib = память со всеми сообщениями, после записи
+bench-size-memory-restarted-mib = память со всеми сообщениями, после запуска
+bench-size-disk-mib-per-10k = диск на каждые 10 000 сообщений
+    .rivals = 6,4–62
+bench-size-page-ms = страница из 50
+bench-size-start-s = от запуска до готовности со всеми сообщениями
+bench-size-rebuild-s = указатель заново из журнала
+
 ## Справка
 
 help-usage = Вызов:
@@ -405,6 +550,30 @@ cli = Мессенджер между компаниями: у каждой св
         crossport login 'http://127.0.0.1:8460/#SECRET'
         crossport chat send boris 'Hello!'
 
+cli-demo = Показать на этой машине, как две компании переписываются, теряют связь и навёрстывают
+    .more = Запускает два узла во временной папке, рассказывает историю и проверяет каждую её строку через API. Код выхода 0, только если всё сошлось. На терминале оба узла потом продолжают работать, с командами для пробы; Ctrl+C их останавливает.
+    .stay = В конце продолжать работу, даже если терминала нет
+    .exit = В конце выйти, даже на терминале
+    .examples =
+        crossport demo
+        # Как проверка, по-русски
+        crossport demo --exit --lang ru
+
+cli-bench = Измерить эту программу на этой машине
+    .examples =
+        crossport bench federation
+        crossport bench federation --only latency
+
+cli-bench-federation = Измерить две компании на этой машине: темп, задержку, навёрстывание, память
+    .more = Запускает настоящие узлы отдельными процессами, связь через loopback, каждое сообщение на диске. Значения: медианы пяти прогонов, рядом то, на что способна сама машина. О промахе мимо цели сказано; код выхода 1, только если что-то измерить не удалось. При полном объёме один замер пишет миллион сообщений.
+    .only = Только этот замер; можно повторять
+    .scale = quick: минуты; full: объёмы, для которых заданы цели
+    .folder = Где узлы держат данные, пока идёт замер; иначе папка для временных файлов
+    .examples =
+        crossport bench federation
+        # Один замер, документом
+        crossport --json bench federation --only throughput
+
 cli-up = Запустить узел компании, создав её, если её нет
     .more = Печатает компанию, слова для сверки, адреса и одноразовую ссылку для первого администратора. Работает до Ctrl+C или SIGTERM.
     .company = Название компании; нужно в первый раз
@@ -415,6 +584,7 @@ cli-up = Запустить узел компании, создав её, есл
     .set = Любой ключ настроек; можно повторять
     .join = Принять этот билет другой компании
     .admin = Ник первого администратора; иначе имя того, кто запускает узел
+    .with-parent = Остановиться, когда закончится стандартный ввод: для программ, которые запускают узлы
     .examples =
         # Первая компания
         crossport up --company Acme

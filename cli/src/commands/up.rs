@@ -27,6 +27,9 @@ pub struct Up {
     join: Option<String>,
     #[arg(long, value_name = "NICKNAME")]
     admin: Option<String>,
+    /// For programs that start nodes: the end of standard input is a SIGTERM.
+    #[arg(long)]
+    with_parent: bool,
 }
 
 impl std::fmt::Debug for Up {
@@ -102,11 +105,27 @@ pub async fn run(arguments: Up, context: &mut Context) -> Result<(), Failure> {
     context.globals.data_dir = Some(config.data_dir.clone());
     log_to_stderr(&config.log, config.log_format, context)?;
     let node = crate::node::start(config, context.texts).await?;
-    match announce(&arguments, context).await {
+    let announced = announce(&arguments, context).await;
+    if arguments.with_parent {
+        stop_with_parent();
+    }
+    match announced {
         Ok(()) => node.wait_for_signal(context.texts).await,
         // A node that nobody can be told about is stopped cleanly, and the reason is the failure.
         Err(failure) => node.stop(context.texts).await.and(Err(failure)),
     }
+}
+
+/// A parent that is gone, however it went, closes the pipe that it held: the node then stops as by SIGTERM. A thread,
+/// because reading standard input cannot be cancelled.
+fn stop_with_parent() {
+    std::thread::spawn(|| {
+        // An input that breaks is as gone as one that ends.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // A process may always signal itself.
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    });
 }
 
 /// Prints who this node is, the first administrator's link, and what to do next.
