@@ -63,10 +63,28 @@ pub enum EnvelopeError {
     Shape(&'static str),
     #[error("envelope's clocks do not increase")]
     ClockOrder,
+    #[error("envelope has another number of payloads than events")]
+    PayloadCount,
     #[error("payload {0} does not match its hash")]
     PayloadHash(usize),
     #[error("envelope has a bad signature")]
     BadSignature,
+}
+
+impl EnvelopeError {
+    /// True when the header's own bytes are at fault. Otherwise it may be a garbled copy of a good envelope: the same
+    /// header can still come with the right signature and payloads beside it.
+    pub fn condemns_header(&self) -> bool {
+        match self {
+            EnvelopeError::Codec(_)
+            | EnvelopeError::Version(_)
+            | EnvelopeError::Shape(_)
+            | EnvelopeError::ClockOrder => true,
+            EnvelopeError::PayloadCount
+            | EnvelopeError::PayloadHash(_)
+            | EnvelopeError::BadSignature => false,
+        }
+    }
 }
 
 impl EnvelopeHeader {
@@ -174,7 +192,7 @@ impl SealedEnvelope {
         }
         header.check_shape()?;
         if self.payloads.len() != header.events.len() {
-            return Err(EnvelopeError::Shape("number of payloads"));
+            return Err(EnvelopeError::PayloadCount);
         }
         for (place, (payload, event)) in self.payloads.iter().zip(&header.events).enumerate() {
             let erased = payload.0.is_empty();
@@ -409,6 +427,13 @@ mod tests {
                 Err(EnvelopeError::PayloadHash(0))
             );
         }
+        let mut fewer = envelope.sealed.clone();
+        fewer.payloads.pop();
+        let error = fewer.verify(Suite::Ed25519).expect_err("a payload is gone");
+        assert!(
+            !error.condemns_header(),
+            "a garbled copy must not condemn the true envelope: {error}"
+        );
         let mut erased = envelope.sealed.clone();
         erased.payloads[0].0.clear();
         let erased = erased

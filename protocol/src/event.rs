@@ -148,7 +148,7 @@ fn check_text(text: &str) -> Result<(), ContentError> {
 }
 
 /// A name, title or nickname: one line without characters that reorder or hide its neighbours.
-fn check_name(name: &str) -> Result<(), ContentError> {
+pub fn check_name(name: &str) -> Result<(), ContentError> {
     if name.len() > limits::NAME_BYTES {
         return Err(ContentError::TooLong {
             found: name.len(),

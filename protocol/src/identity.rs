@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::codec::{self, Blob, CodecError};
+use crate::event::check_name;
 use crate::fields::Fields;
 use crate::ids::{CompanyId, Hash, NodeKey, Position};
 use crate::limits;
@@ -73,12 +74,13 @@ impl SignedIdentity {
 
     pub fn decode_header(&self) -> Result<IdentityHeader, IdentityError> {
         let header: IdentityHeader = codec::decode(&self.header.0, limits::HEADER_BYTES)?;
-        let sound = header.name.len() <= limits::NAME_BYTES
+        // A company's name stands beside everything that its people say: it must look like what it is.
+        let sound = check_name(&header.name).is_ok()
             && header.domains.len() <= DOMAINS
             && header
                 .domains
                 .iter()
-                .all(|domain| domain.len() <= limits::NAME_BYTES)
+                .all(|domain| check_name(domain).is_ok())
             && header.node_keys.len() <= NODE_KEYS
             && header.fields.is_well_formed();
         if sound {
@@ -170,20 +172,15 @@ impl IdentityLog {
         }
         let index = usize::try_from(header.seq.checked_sub(1).ok_or(IdentityError::Shape)?)
             .map_err(|_| IdentityError::Shape)?;
-        if let Some((held, _)) = self.records.get(index) {
-            return if held == signed {
-                Ok(false)
-            } else {
-                Err(IdentityError::Fork(header.seq))
-            };
+        let held = self.records.get(index);
+        if held.is_some_and(|(held, _)| held.header == signed.header) {
+            return Ok(false);
         }
-        if index != self.records.len() {
-            return Err(IdentityError::Gap {
-                expected: self.records.len() as u64 + 1,
-                found: header.seq,
-            });
-        }
-        self.check_link(signed, &header)?;
+        let before = self.records.get(..index).ok_or(IdentityError::Gap {
+            expected: self.records.len() as u64 + 1,
+            found: header.seq,
+        })?;
+        self.check_link(before.last(), signed, &header)?;
         if !self.suite.verify(
             &header.root,
             Domain::Identity,
@@ -192,16 +189,21 @@ impl IdentityLog {
         ) {
             return Err(IdentityError::BadSignature);
         }
+        // A fork accuses the company, so only what its own root key signed for this very place is one.
+        if held.is_some() {
+            return Err(IdentityError::Fork(header.seq));
+        }
         self.records.push((signed.clone(), header));
         Ok(true)
     }
 
     fn check_link(
         &self,
+        before: Option<&(SignedIdentity, IdentityHeader)>,
         signed: &SignedIdentity,
         header: &IdentityHeader,
     ) -> Result<(), IdentityError> {
-        match self.records.last() {
+        match before {
             None if signed.hash().0 != self.company.0
                 || !header.company.is_zero()
                 || !header.prev.is_zero() =>
@@ -329,6 +331,13 @@ mod tests {
             .extend(&second, draft("Evil", &second))
             .expect("the committed key can fork");
         assert_eq!(log.push(&other), Err(IdentityError::Fork(2)));
+        let foreign = IdentityLog::create(Suite::Ed25519, &thief, draft("Evil", &thief));
+        let forged = foreign.records().next().cloned().expect("a genesis");
+        assert_eq!(
+            log.push(&forged),
+            Err(IdentityError::WrongPrev),
+            "nobody else can make it look forked"
+        );
         assert_eq!(
             IdentityLog::read(Suite::Ed25519, CompanyId([9; 32]), &records),
             Err(IdentityError::WrongPrev)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ContentError;
+use super::{ContentError, reorders_or_hides};
 use crate::ids::EventId;
 use crate::limits;
 
@@ -15,13 +15,14 @@ pub struct Reaction {
 
 impl Reaction {
     pub(super) fn check(&self) -> Result<(), ContentError> {
-        let sound = !self.emoji.is_empty()
-            && self.emoji.len() <= limits::EMOJI_BYTES
+        // The joiner is part of many emoji, and alone is none.
+        const JOINER: char = '\u{200D}';
+        let unfit =
+            |c: char| c.is_control() || c.is_whitespace() || (c != JOINER && reorders_or_hides(c));
+        let sound = self.emoji.len() <= limits::EMOJI_BYTES
             && !self.emoji.is_ascii()
-            && !self
-                .emoji
-                .chars()
-                .any(|c| c.is_control() || c.is_whitespace());
+            && !self.emoji.chars().any(unfit)
+            && self.emoji.chars().any(|c| c != JOINER);
         if sound {
             Ok(())
         } else {

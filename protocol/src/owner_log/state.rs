@@ -136,12 +136,19 @@ impl OwnerLog {
                 .ok_or(RecordError::Shape("position"))?,
         )
         .map_err(|_| RecordError::Shape("position"))?;
-        if let Some(held) = self.hashes.get(index) {
-            return if *held == hash {
-                Ok(false)
-            } else {
-                Err(RecordError::Fork(header.seq))
-            };
+        let held = self.hashes.get(index);
+        if held == Some(&hash) {
+            return Ok(false);
+        }
+        // A fork freezes the chat, so a record of another owner or of another chat must never look like one.
+        if header.owner != self.owner {
+            return Err(RecordError::NotOwner);
+        }
+        if index == 0 || header.chat != self.chat || header.term != 0 {
+            return Err(RecordError::WrongPrev);
+        }
+        if held.is_some() {
+            return Err(RecordError::Fork(header.seq));
         }
         if self.frozen {
             return Err(RecordError::Frozen);
@@ -153,11 +160,8 @@ impl OwnerLog {
                 found: header.seq,
             });
         }
-        if header.chat != self.chat || header.prev != self.head().hash || header.term != 0 {
+        if header.prev != self.head().hash {
             return Err(RecordError::WrongPrev);
-        }
-        if header.owner != self.owner {
-            return Err(RecordError::NotOwner);
         }
         self.apply(suite, header, body)?;
         self.hashes.push(hash);

@@ -303,14 +303,17 @@ impl Replicator {
     }
 
     /// The partner does not know this node's head: it sends samples of its chain; the newest known one is common.
-    pub(super) fn receive_locate(&mut self, cx: &Context<'_>, partner: CompanyId, locate: &Locate) {
+    pub(super) fn receive_locate(
+        &mut self,
+        cx: &mut Context<'_>,
+        partner: CompanyId,
+        locate: &Locate,
+    ) {
         let chat_id = locate.chat;
-        let Some(chat) = self.chats.get(&chat_id) else {
-            return;
+        let chat = self.chats.get(&chat_id);
+        let Some(chat) = chat.filter(|chat| chat.owner().is_member(&partner)) else {
+            return refuse(cx, partner, Some(chat_id), Refusal::NotShared);
         };
-        if !chat.owner().is_member(&partner) {
-            return;
-        }
         let begins: Vec<(StreamId, Head)> = chat
             .owner()
             .base(&partner)

@@ -213,12 +213,8 @@ impl Replicator {
             });
         }
         item.envelope.verify(self.suite).map_err(|error| {
-            // A bad signature or payload may be a garbled copy of a good envelope: the same header can still come
-            // with the right bytes beside it. Only what the header itself condemns is remembered.
-            if !matches!(
-                error,
-                EnvelopeError::BadSignature | EnvelopeError::PayloadHash(_)
-            ) {
+            // Only what the header itself condemns is remembered.
+            if error.condemns_header() {
                 self.rejected.insert(hash);
             }
             Refusal::Envelope(error)

@@ -279,6 +279,8 @@ impl Replicator {
         }
         if content.company == self.company && content.node == self.node_key {
             self.merge_own_reads(cx, &register);
+        } else {
+            self.check_read_heads(cx, &register)?;
         }
         self.keep_register(Register::Read(register.clone()));
         self.mark_dirty(chat_id);
@@ -288,6 +290,24 @@ impl Replicator {
             chat: chat_id,
             register: Box::new(register),
         });
+        Ok(())
+    }
+
+    /// Nobody can have read what this node never wrote. What a cut excluded may have been read before.
+    fn check_read_heads(&self, cx: &Context<'_>, register: &ReadRegister) -> Result<(), Refusal> {
+        let chat_id = register.content.chat;
+        let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
+        let entries = self.open_reads(register).unwrap_or_default();
+        for cut in entries.iter().flat_map(|entry| &entry.heads) {
+            let open = chat
+                .core
+                .streams
+                .get(&cut.stream)
+                .is_some_and(|state| state.closed.is_none());
+            if open && cut.stream.node == self.node_key {
+                self.check_own_heads(cx, chat_id, std::slice::from_ref(cut))?;
+            }
+        }
         Ok(())
     }
 

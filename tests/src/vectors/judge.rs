@@ -349,7 +349,7 @@ fn envelope_reason(error: &EnvelopeError) -> Reason {
     match error {
         EnvelopeError::Codec(error) => codec_reason(error),
         EnvelopeError::Version(_) => "unsupported",
-        EnvelopeError::Shape(_) => "shape",
+        EnvelopeError::Shape(_) | EnvelopeError::PayloadCount => "shape",
         EnvelopeError::ClockOrder => "clock_order",
         EnvelopeError::PayloadHash(_) => "payload_hash",
         EnvelopeError::BadSignature => "bad_signature",
