@@ -399,8 +399,8 @@ impl Core {
         } else {
             rows.last().filter(|_| more && after.is_some()).map(cursor)
         };
-        let messages = rows
-            .iter()
+        let counted = rows.iter().filter(|(chat, row)| !self.is_barred(chat, row));
+        let messages = counted
             .map(|(chat, row)| self.message_of(chat, row, &caller.user))
             .collect();
         Ok(MessagePage {

@@ -235,7 +235,9 @@ impl Core {
                 self.announcements.push(Announcement::Message(chat, id));
             }
             Event::MemberAsk(ask) if ask.company == self.replicator.company() && !self.starting => {
-                self.asks.push_back(Ask { chat, ask });
+                if self.may_ask(&chat, &actor, &ask) {
+                    self.asks.push_back(Ask { chat, ask });
+                }
             }
             Event::Edit(_) | Event::Delete(_) | Event::Reaction(_) => {
                 if let Some(target) = target_of(&event) {
@@ -244,6 +246,14 @@ impl Core {
             }
             Event::MemberAsk(_) | Event::Resume(_) | Event::Unknown { .. } => {}
         }
+    }
+
+    /// Any company of the chat may ask somebody in; out only the owner, and a company its own people.
+    fn may_ask(&self, chat: &ChatId, asker: &Actor, ask: &MemberAsk) -> bool {
+        let owner = self.replicator.chat(chat).map(|held| held.owner().owner());
+        ask.action == MemberAction::JOIN
+            || Some(asker.company) == owner
+            || asker.company == ask.company
     }
 
     fn note_unsettled(

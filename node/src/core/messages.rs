@@ -17,8 +17,17 @@ use crate::store::Row;
 impl Core {
     /// The opened content of a row.
     pub fn open_row(&self, chat: &ChatId, row: &Row) -> Option<Event> {
+        if self.is_barred(chat, row) {
+            return None;
+        }
         let plain = row.open(self.replicator.key(chat, row.epoch())?)?;
         Event::decode(row.kind, &plain).ok()
+    }
+
+    /// The owner has barred its author, and it lies beyond what the bar lets stand: it does not count.
+    pub fn is_barred(&self, chat: &ChatId, row: &Row) -> bool {
+        self.replicator
+            .is_barred(chat, &row.envelope, &row.actor.handle, &self.store)
     }
 
     /// When this node stored what a row shows: as it stated itself; at once for what was written here.

@@ -2,7 +2,7 @@
 
 use crossport_protocol::clock::{Clock, Time};
 use crossport_protocol::codec;
-use crossport_protocol::event::{Event, Member, MemberAction, UserCard};
+use crossport_protocol::event::{Event, Member, MemberAction, UserCard, check_name};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::fold::{Actor, Membership};
 use crossport_protocol::ids::{ChatId, CompanyId, Handle, LocalId, UserId};
@@ -209,9 +209,10 @@ impl Core {
         let (header, body) = record.verify(self.replicator.suite()).ok()?;
         let key = self.replicator.key(chat, header.epoch)?;
         let plain = key.open(&header.associated(), &record.payload.0)?;
-        matches!(body, Body::Title)
-            .then(|| String::from_utf8(plain).ok())
-            .flatten()
+        let title = String::from_utf8(plain)
+            .ok()
+            .filter(|title| check_name(title).is_ok());
+        title.filter(|_| matches!(body, Body::Title))
     }
 
     /// The arrival up to which a person has read. Kept as heads, because arrivals are numbered anew by a rebuild.
