@@ -3,6 +3,7 @@
 //! Owns nothing that the product needs; nothing depends on this crate.
 
 pub mod fuzz;
+pub mod hostile;
 pub mod house;
 pub mod power_cut;
 pub mod vectors;

@@ -16,6 +16,7 @@ use crossport_node::api::types::{
 use crossport_node::config::{Config, Sources};
 use crossport_node::node::{Node, StartedNode};
 use crossport_node::people::secret_hash;
+use crossport_protocol::ids::CompanyId;
 use tempfile::TempDir;
 
 /// Longest that anything may take on a busy machine.
@@ -160,13 +161,23 @@ impl Company {
             .node
     }
 
+    /// The company's id.
+    pub async fn id(&self) -> Result<CompanyId> {
+        Ok(self.node().company(OPERATOR).await?.id.parse()?)
+    }
+
     /// Adds a person and signs them in.
     pub async fn person(&self, nickname: &str) -> Result<Caller> {
+        self.person_with(nickname, false).await
+    }
+
+    /// The same, perhaps as an administrator.
+    pub async fn person_with(&self, nickname: &str, administrator: bool) -> Result<Caller> {
         let new = NewUser {
             client_id: format!("add-{nickname}"),
             nickname: nickname.to_owned(),
             name: None,
-            administrator: false,
+            administrator,
         };
         let activation = self.node().add_user(OPERATOR, new).await?;
         let login = Login {

@@ -4,4 +4,12 @@
 //! those; here is what only whole nodes can show.
 
 mod crash;
+mod hostile_content;
+mod hostile_identity;
+mod hostile_load;
+mod hostile_order;
+mod hostile_owner;
+mod hostile_people;
+mod hostile_scope;
+mod hostile_shape;
 mod talking;
