@@ -45,6 +45,9 @@ pub struct Digests {
 pub struct FrontierBody {
     pub owner_at: Option<Position>,
     pub streams: Vec<StreamCut>,
+    /// Heads whose past the sender lacks though it is entitled to it, because only a company that joined later had the
+    /// rest when the sender was restored.
+    pub gaps: Vec<StreamCut>,
     pub statements: Vec<(NodeKey, u64)>,
     pub reads: Vec<(NodeKey, u64)>,
     /// Epochs whose keys the sender lacks.

@@ -76,6 +76,8 @@ pub struct StreamState {
     pub tips: Vec<Tip>,
     /// Heads up to which everything is delivered: a subset of the held chain.
     pub delivered: Vec<Head>,
+    /// Heads whose past is not here and would be welcome.
+    pub gaps: Vec<Head>,
     /// The membership span that the stream belongs to: the position of its beginning.
     pub span: u64,
     /// The heads of a cut: the stream is closed and nothing beyond them counts.
@@ -138,6 +140,7 @@ impl StreamState {
     /// The delivered heads follow one envelope of a branch.
     pub fn deliver(&mut self, parent: Head, next: Head) {
         if self.delivered.contains(&next) {
+            self.delivered.retain(|head| *head != parent);
             return;
         }
         match self.delivered.iter_mut().find(|head| **head == parent) {
@@ -146,13 +149,24 @@ impl StreamState {
         }
     }
 
-    /// History begins at these heads, none of which is held: they take the place of what lies before them.
-    pub fn begin(&mut self, base: &[Tip]) {
+    /// History begins at these heads: they count as held, and take the place of what lies before them. `is_continued`
+    /// says that something is held that follows a head.
+    pub fn begin(&mut self, base: &[Tip], is_continued: impl Fn(Head) -> bool) {
         let first = base.iter().map(|tip| tip.head.seq).max().unwrap_or(0);
-        self.tips.retain(|held| held.head.seq > first);
-        self.delivered.retain(|head| head.seq > first);
-        self.tips.extend(base);
-        self.delivered.extend(base.iter().map(|tip| tip.head));
+        let is_base = |head: &Head| base.iter().any(|tip| tip.head == *head);
+        self.tips
+            .retain(|held| held.head.seq > first || is_base(&held.head));
+        self.delivered
+            .retain(|head| head.seq > first || is_base(head));
+        self.gaps.retain(|head| head.seq > first);
+        for tip in base.iter().filter(|tip| !is_continued(tip.head)) {
+            if !self.has_head(&tip.head) {
+                self.tips.push(*tip);
+            }
+            if !self.delivered.contains(&tip.head) {
+                self.delivered.push(tip.head);
+            }
+        }
     }
 
     /// Forgets heads that turn out to lie before others, once what was missing between them is here.

@@ -394,6 +394,12 @@ impl OwnerLog {
             .map(|(company, _)| *company)
     }
 
+    /// Since which position a company takes part, if it does.
+    pub fn joined_at(&self, company: &CompanyId) -> Option<u64> {
+        let span = self.spans.get(company)?.last()?;
+        span.until.is_none().then_some(span.from)
+    }
+
     /// Where the history of a company that takes part begins, by stream; empty when it has all of it.
     pub fn base(&self, company: &CompanyId) -> &[(StreamId, Tip)] {
         self.spans

@@ -10,6 +10,9 @@ use crate::ids::{ChatId, CompanyId, EventId, Handle, Head, StreamId};
 use crate::limits;
 use crate::seal;
 
+/// Stands for every company in an exposure.
+const EVERYBODY: CompanyId = CompanyId::ZERO;
+
 /// An event that a local person (or the node, with a zero handle) wants to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -258,6 +261,9 @@ impl Replicator {
             Some(None) => true,
             Some(Some(until)) => clock <= *until,
         };
+        if exposed(&EVERYBODY) {
+            return self.partners.keys().copied().collect();
+        }
         // A company that was removed since may have got it all the same.
         chat.owner()
             .spans()
@@ -326,6 +332,11 @@ impl Replicator {
         for company in stale {
             self.close_exposure(cx, company);
         }
+    }
+
+    /// A node that may have forgotten what it sent, and to whom, counts everything that it has as sent to everybody.
+    pub(super) fn expose_all(&mut self, cx: &mut Context<'_>) {
+        self.close_exposure(cx, EVERYBODY);
     }
 
     pub(super) fn close_exposure(&mut self, cx: &mut Context<'_>, partner: CompanyId) {

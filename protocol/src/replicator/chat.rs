@@ -140,6 +140,13 @@ impl Chat {
             .unwrap_or_default()
     }
 
+    /// The position of the last removal of a company; 0 when there was none.
+    pub(super) fn last_end_of(&self, company: &CompanyId) -> u64 {
+        let spans = self.owner().spans().filter(|(of, _)| *of == company);
+        let ends = spans.flat_map(|(_, spans)| spans.iter().filter_map(|span| span.until.as_ref()));
+        ends.map(|(seq, _)| *seq).max().unwrap_or(0)
+    }
+
     /// A statement is due and of use to somebody.
     pub(super) fn may_state(&self, company: &CompanyId) -> bool {
         self.statement_due && self.owner().is_member(company)
@@ -158,6 +165,20 @@ impl Chat {
             heads: state.sorted_heads(),
         };
         self.core.streams.iter().map(cut).collect()
+    }
+
+    /// Heads whose past is not here and would be welcome.
+    pub(super) fn gaps(&self) -> Vec<StreamCut> {
+        let gapped = self
+            .core
+            .streams
+            .iter()
+            .filter(|(_, state)| !state.gaps.is_empty());
+        let cut = |(stream, state): (&StreamId, &StreamState)| StreamCut {
+            stream: *stream,
+            heads: state.gaps.clone(),
+        };
+        gapped.map(cut).collect()
     }
 
     /// Delivered heads of every stream, sorted.
@@ -184,6 +205,7 @@ impl Chat {
         let hash = if self.core.owner.is_member(company) {
             let state = crate::codec::encode(&(
                 self.heads(),
+                self.gaps(),
                 self.statement_numbers(),
                 self.read_numbers(),
             ));

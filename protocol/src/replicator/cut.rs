@@ -45,6 +45,10 @@ impl Replicator {
         void.dedup();
         void.iter().for_each(|hash| self.fresh.remove(hash));
         if !void.is_empty() {
+            // What this node stated before names what is void now.
+            if let Some(chat) = self.chats.get_mut(&chat_id) {
+                chat.statement_due = true;
+            }
             cx.out.push(Output::Voided {
                 chat: chat_id,
                 envelopes: void,
@@ -63,8 +67,6 @@ impl Replicator {
         for (stream, tip) in owner.base(&self.company) {
             base.entry(*stream).or_default().push(*tip);
         }
-        let is_held = |tip: &Tip| past.link(&chat_id, &tip.head.hash).is_some();
-        base.retain(|_, tips| !tips.iter().any(is_held));
         let mut begun = Vec::new();
         for (stream, tips) in base {
             let cited = tips.first().map_or(Position::START, |tip| tip.owner_at);
@@ -81,7 +83,11 @@ impl Replicator {
             let state = chat.core.streams.entry(stream).or_default();
             state.span = span;
             state.closed = closed;
-            state.begin(&tips);
+            let ends: Vec<Head> = state.heads().collect();
+            state.begin(&tips, |head| {
+                let mut after = ends.iter().filter(|end| **end != head);
+                after.any(|end| is_ancestor(&past, &chat_id, head, *end))
+            });
         }
     }
 }

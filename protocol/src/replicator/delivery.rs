@@ -78,6 +78,10 @@ impl Replicator {
         for chat in chats {
             self.deliver_waiting(cx, Origin::Replay, chat);
         }
+        if !self.continuity {
+            self.expose_all(cx);
+            self.store_footings_due(cx);
+        }
     }
 
     fn deliver_branch(

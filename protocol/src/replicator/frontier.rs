@@ -1,5 +1,7 @@
 //! What two partners hold, compared: digests, frontiers, and the search for where two branches part.
 
+use std::collections::BTreeSet;
+
 use super::chat::{Chat, is_ancestor};
 use super::link::{Partner, Theirs, refuse};
 use super::{Alarm, Context, Refusal, Replicator};
@@ -135,6 +137,7 @@ impl Replicator {
             body.owner_at = owner.position(owner.visible_to(partner).min(owner.head().seq));
             if owner.is_member(partner) && owner.is_member(&self.company) {
                 body.streams = chat.heads();
+                body.gaps = chat.gaps();
                 body.statements = chat.statement_numbers();
                 body.reads = chat.read_numbers();
                 let lacks = |epoch: &u32| !self.keys.contains_key(&(chat_id, *epoch));
@@ -174,6 +177,14 @@ impl Replicator {
             let contradicts = position.seq <= owner.head().seq && !owner.holds(&position);
             if contradicts { 0 } else { position.seq }
         });
+        // Said before the partner knew that its history begins anew.
+        let joined = owner.joined_at(&partner).unwrap_or(0);
+        let stale: BTreeSet<StreamId> = if owner_seq < joined {
+            let base = owner.base(&partner).iter();
+            base.map(|(stream, _)| *stream).collect()
+        } else {
+            BTreeSet::new()
+        };
         if is_member {
             self.note_rollback(cx, chat_id, partner, &body);
             self.note_confirmation(cx, chat_id, partner, &body);
@@ -190,8 +201,13 @@ impl Replicator {
         }
         if body.reply || body.answers || !theirs.known {
             theirs.known = true;
-            let heads = body.streams.into_iter();
+            let heads = body
+                .streams
+                .into_iter()
+                .filter(|cut| !stale.contains(&cut.stream));
             theirs.heads = heads.map(|cut| (cut.stream, cut.heads)).collect();
+            let gaps = body.gaps.into_iter();
+            theirs.gaps = gaps.map(|cut| (cut.stream, cut.heads)).collect();
             theirs.statements = body.statements.into_iter().collect();
             theirs.reads = body.reads.into_iter().collect();
             if !theirs.fork_told {
@@ -224,6 +240,11 @@ impl Replicator {
             return;
         };
         if !chat.owner().is_member(&company) || chat.doubted_by.contains(&partner) {
+            return;
+        }
+        // Who does not know how this company's memberships ended still holds what the cuts have excluded.
+        let knows = body.owner_at.map_or(0, |position| position.seq);
+        if chat.last_end_of(&company) > knows {
             return;
         }
         let streams = &chat.core.streams;

@@ -181,11 +181,11 @@ impl Replicator {
             .streams
             .get(&stream)
             .is_some_and(|state| state.has_head(&ingested.head));
+        // What lies before this company's history counts as held without being here.
+        let is_before = ingested.head.seq <= self.begins_at(chat, &stream);
         let past = self.fresh.over(cx.log);
-        // The head at which this company's history begins counts as held without being here.
-        let begins = is_tip && self.begins_at(chat, &stream) == ingested.head.seq;
-        let stored = past.link(&chat_id, &envelope.hash).is_some();
-        if stored && origin != Origin::Replay || is_tip && !begins {
+        let stored = origin != Origin::Replay && past.link(&chat_id, &envelope.hash).is_some();
+        if is_tip || is_before || stored {
             return Ok(ingested);
         }
         let admission = self.check_admission(cx, chat, &envelope)?;
@@ -335,7 +335,8 @@ impl Replicator {
                     None if self.begins_at(chat, &envelope.header.stream) > parent.seq => {
                         Tip::start(parent)
                     }
-                    None => return Err(Refusal::Gap),
+                    // Nobody but a later joiner may have the rest of the stream: it is taken with a gap before it.
+                    None => attested(chat, &envelope.header.stream, &parent).ok_or(Refusal::Gap)?,
                 }
             }
         };
@@ -455,17 +456,16 @@ impl Replicator {
         }
         self.fresh.insert(&envelope);
         let own = stream.node == self.node_key && stream.company == self.company;
-        let parent_seq = envelope.parent().seq;
+        let parent = envelope.parent();
+        let past = self.fresh.over(cx.log);
+        let begins = self
+            .chats
+            .get(&chat_id)
+            .map_or(0, |chat| self.begins_at(chat, &stream));
+        let detached = parent != Head::START && past.link(&chat_id, &parent.hash).is_none();
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;
         };
-        let detached = parent_seq > 0
-            && chat
-                .core
-                .owner
-                .base(&self.company)
-                .iter()
-                .any(|(at, tip)| *at == stream && tip.head.seq > parent_seq);
         let state = chat.core.streams.entry(stream).or_default();
         state.span = admission.span;
         state.closed = admission.closed;
@@ -475,6 +475,12 @@ impl Replicator {
                 .iter()
                 .flatten()
                 .any(|end| *end == envelope.head());
+        let detached = detached && !state.has_head(&parent);
+        if detached && parent.seq >= begins {
+            state.gaps.push(parent);
+        }
+        let fills = state.gaps.contains(&envelope.head());
+        state.gaps.retain(|gap| *gap != envelope.head());
         let was_whole = state.is_delivered_whole();
         let sibling = state.tips.first().map(|tip| tip.head.hash);
         #[cfg(feature = "sim")]
@@ -485,7 +491,7 @@ impl Replicator {
             envelope.parent(),
             Tip::of(&envelope.header, envelope.head()),
         );
-        if detached {
+        if detached || fills {
             let past = self.fresh.over(cx.log);
             state.join_branches(|tip, end| is_ancestor(&past, &chat_id, tip, end));
         }
@@ -493,7 +499,9 @@ impl Replicator {
         if own {
             self.keep_own(cx, origin, &envelope);
         }
-        if let (true, false, Some(first)) = (forked, detached, sibling) {
+        // What lies before this company's history is no fork but a belated part of it.
+        let belated = detached || parent.seq < begins;
+        if let (true, false, Some(first)) = (forked, belated, sibling) {
             cx.out.push(Output::Alarm(Alarm::Fork {
                 chat: chat_id,
                 stream,
@@ -550,6 +558,14 @@ impl Replicator {
         due.into_iter()
             .for_each(|chat| self.store_footing(cx, chat));
     }
+}
+
+/// What the owner wrote down of a head when it let a company's history begin there.
+fn attested(chat: &Chat, stream: &StreamId, head: &Head) -> Option<Tip> {
+    let spans = chat.core.owner.spans().flat_map(|(_, spans)| spans);
+    let mut base = spans.flat_map(|span| span.base.iter());
+    base.find(|(at, tip)| at == stream && tip.head == *head)
+        .map(|(_, tip)| *tip)
 }
 
 /// The planted bug: re-adding does not help, because every cut that ever was must include the envelope.

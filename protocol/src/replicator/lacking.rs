@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ReadLog;
 use super::chat::{Chat, is_ancestor};
-use super::link::Theirs;
+use super::link::{PartnerLink, Theirs};
 use super::pump::BATCH_BYTES;
 use crate::clock::Time;
 use crate::codec;
@@ -32,17 +32,14 @@ pub(super) fn lacking(
     if heads.contains(&tip) {
         return Lacking::Nothing;
     }
-    // This node's history begins later than what the partner has: somebody else must bring what lies between.
-    if begins > 0 && heads.iter().all(|head| *head == Head::START) {
-        return Lacking::Nothing;
-    }
     let known = |head: &Head| *head == Head::START || log.link(chat, &head.hash).is_some();
     if let Some(unknown) = heads.iter().find(|head| !known(head)) {
         // Further on than this node: either it continues this branch, or the partner will send its own samples.
-        return if unknown.seq > tip.seq || unknown.seq < begins {
-            Lacking::Nothing
-        } else {
-            Lacking::Unknown(*unknown)
+        return match unknown.seq {
+            seq if seq > tip.seq => Lacking::Nothing,
+            // From before this node's history: what it has follows, with a gap that others may fill.
+            seq if seq < begins => Lacking::After(Head::START),
+            _ => Lacking::Unknown(*unknown),
         };
     }
     let mut beyond = heads.iter().filter(|head| head.seq > tip.seq);
@@ -154,6 +151,47 @@ impl Sending {
         }
         true
     }
+}
+
+/// Sends what leads to heads whose past the partner lacks. True when everything that is here is sent.
+pub(super) fn fill_gaps(
+    log: &dyn ReadLog,
+    chat: ChatId,
+    link: &mut PartnerLink,
+    frames: &mut Vec<Frame>,
+) -> bool {
+    let Some(theirs) = link.theirs.get_mut(&chat) else {
+        return true;
+    };
+    let mut finished = true;
+    for (stream, gaps) in std::mem::take(&mut theirs.gaps) {
+        let heads = theirs.heads.get(&stream).cloned().unwrap_or_default();
+        for gap in gaps
+            .iter()
+            .filter(|gap| log.link(&chat, &gap.hash).is_some())
+        {
+            let before = heads
+                .iter()
+                .filter(|head| is_ancestor(log, &chat, **head, *gap));
+            let mut sending = Sending {
+                chat,
+                stream,
+                sent_bytes: link.sent_bytes,
+                budget: link.acked_bytes.saturating_add(limits::WINDOW_BYTES as u64),
+                heads: heads.clone(),
+            };
+            let from = before.max().copied().unwrap_or(Head::START);
+            let filled = sending.send_path(log, from, *gap, frames);
+            link.sent_bytes = sending.sent_bytes;
+            if !filled {
+                // The rest follows when the partner says how far it has come.
+                theirs.gaps.entry(stream).or_default().push(*gap);
+                theirs.heads.insert(stream, sending.heads);
+                finished = false;
+            }
+        }
+    }
+    finished
 }
 
 /// Splits items so that no frame is too long, whatever the sizes.

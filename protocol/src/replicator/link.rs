@@ -15,8 +15,10 @@ pub(super) const DIGESTS_A_FRAME: usize = 10_000;
 /// A link on which nothing has moved for this long compares digests again. Transports do not lose frames; this is for
 /// the ones that think so and are wrong.
 pub(super) const IDLE_COMPARE_MS: u64 = 10_000;
-/// Pending refusals ask a partner to start a chat afresh at most this often.
+/// Pending refusals ask a partner to start a chat afresh at most this often, and ever more rarely while nothing new
+/// comes of it: what can never be taken must not keep two nodes busy.
 pub(super) const ASK_AGAIN_MS: u64 = 1_000;
+pub(super) const ASK_AGAIN_MOST_MS: u64 = 600_000;
 /// Companies whose identity this node keeps: far above any real circle of partners, little enough to keep in memory.
 const COMPANIES: usize = 10_000;
 
@@ -77,7 +79,7 @@ pub(super) struct PartnerLink {
     pub direct_told: BTreeSet<CompanyId>,
     pub direct_due: bool,
     /// When pending refusals last asked for a fresh start, and when they will.
-    pub asked_again_at: BTreeMap<ChatId, Time>,
+    pub asked_again: BTreeMap<ChatId, Asked>,
     pub ask_later: BTreeMap<ChatId, Time>,
     pub sent_bytes: u64,
     pub acked_bytes: u64,
@@ -88,6 +90,13 @@ pub(super) struct PartnerLink {
     pub progress_at: Time,
     /// How long nothing must move before digests are compared again; grows while they agree.
     pub compare_after_ms: u64,
+}
+
+/// When a chat was asked for afresh, and how long not to ask again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub at: Time,
+    pub pause_ms: u64,
 }
 
 /// The heads of a stream that the partner holds once it has processed so many bytes.
@@ -106,6 +115,8 @@ pub(super) struct Theirs {
     pub asked: bool,
     pub owner_seq: u64,
     pub heads: BTreeMap<StreamId, Vec<Head>>,
+    /// Heads whose past the partner lacks.
+    pub gaps: BTreeMap<StreamId, Vec<Head>>,
     pub statements: BTreeMap<NodeKey, u64>,
     pub reads: BTreeMap<NodeKey, u64>,
     pub missing_epochs: BTreeSet<u32>,
@@ -346,10 +357,8 @@ impl Replicator {
         if refusal.is_pending()
             && let Some(link) = self.link_mut(partner)
         {
-            let next = link
-                .asked_again_at
-                .get(&chat)
-                .map_or(cx.now, |last| last.plus_ms(ASK_AGAIN_MS));
+            let asked = link.asked_again.get(&chat);
+            let next = asked.map_or(cx.now, |asked| asked.at.plus_ms(asked.pause_ms));
             link.ask_later.entry(chat).or_insert(next.max(cx.now));
         }
         refuse(cx, partner, Some(chat), refusal);
@@ -431,8 +440,9 @@ impl Replicator {
         let chat_id = frame.chat;
         let allowed = match self.chats.get(&chat_id) {
             // Any company that may see the log may bring it: records are signed by the owner.
-            Some(chat) => chat.owner().visible_to(&partner) > 0,
-            None => self.concerns_us(&frame),
+            // It may have been added by the very records that it brings.
+            Some(chat) => chat.owner().visible_to(&partner) > 0 || self.concerns(&frame, &partner),
+            None => self.concerns(&frame, &self.company),
         };
         if !allowed {
             return refuse(cx, partner, Some(chat_id), Refusal::NotShared);
@@ -465,19 +475,21 @@ impl Replicator {
             let theirs = link.theirs.entry(chat_id).or_default();
             theirs.owner_seq = theirs.owner_seq.max(head);
             if head > before {
+                link.asked_again.remove(&chat_id);
                 link.owe(chat_id, Asking::Nothing);
             }
         }
     }
 
-    /// An unknown chat is only taken when its records invite or add this company.
-    fn concerns_us(&self, frame: &OwnerFrame) -> bool {
+    /// The records make, invite or add a company. An unknown chat is only taken when they do so with this one.
+    fn concerns(&self, frame: &OwnerFrame, company: &CompanyId) -> bool {
         frame
             .records
             .iter()
             .any(|record| match record.verify(self.suite) {
-                Ok((_, Body::Invite(invite))) => invite.company == self.company,
-                Ok((_, Body::Add(add))) => add.acceptance.company == self.company,
+                Ok((_, Body::Invite(invite))) => invite.company == *company,
+                Ok((_, Body::Add(add))) => add.acceptance.company == *company,
+                Ok((header, Body::Genesis(_))) => header.owner == *company,
                 _ => false,
             })
     }
@@ -514,6 +526,9 @@ impl Replicator {
             }
         }
         if any {
+            if let Some(link) = self.link_mut(partner) {
+                link.asked_again.remove(&chat_id);
+            }
             self.mark_dirty(chat_id);
         }
     }
@@ -544,6 +559,9 @@ impl Replicator {
         }
         if self.keys.contains_key(&(wrap.chat, wrap.epoch)) {
             return Ok(());
+        }
+        if !chat.owner().entitled(&self.company).contains(&wrap.epoch) {
+            return Err(Refusal::NeedsOwner);
         }
         let commitment = chat
             .owner()

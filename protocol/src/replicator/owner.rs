@@ -282,7 +282,13 @@ impl Replicator {
                     return Err(Refusal::Record(RecordError::WrongPrev));
                 }
                 let continuity = self.continuity || origin != Origin::Replay;
-                self.chats.insert(chat_id, Chat::new(log, continuity));
+                let mut chat = Chat::new(log, continuity);
+                // An own chat that comes from a partner was forgotten here: it may have gone on since.
+                if matches!(origin, Origin::Partner(_)) && header.owner == self.company {
+                    chat.core.owner_sure = false;
+                    chat.footing_due = true;
+                }
+                self.chats.insert(chat_id, chat);
                 Ok(true)
             }
         };

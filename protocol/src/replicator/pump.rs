@@ -7,8 +7,12 @@ use std::collections::BTreeSet;
 
 use super::chat::Chat;
 use super::frontier::Asking;
-use super::lacking::{Lacking, Sending, begins_at, heads_of, lacking, relay_wait, samples};
-use super::link::{ASK_AGAIN_MS, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight};
+use super::lacking::{
+    Lacking, Sending, begins_at, fill_gaps, heads_of, lacking, relay_wait, samples,
+};
+use super::link::{
+    ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight,
+};
 use super::{Context, Replicator, Send};
 use crate::clock::Time;
 use crate::frame::{Digests, Frame, IdentityFrame, Locate, OwnerFrame};
@@ -101,12 +105,21 @@ impl Replicator {
         let asks: Vec<ChatId> = link
             .ask_later
             .iter()
-            .filter(|(_, at)| is_due(**at, cx.now, ASK_AGAIN_MS))
+            .filter(|(_, at)| is_due(**at, cx.now, ASK_AGAIN_MOST_MS))
             .map(|(chat, _)| *chat)
             .collect();
         for chat in asks {
             link.ask_later.remove(&chat);
-            link.asked_again_at.insert(chat, cx.now);
+            let pause_ms = link.asked_again.get(&chat).map_or(ASK_AGAIN_MS, |asked| {
+                asked.pause_ms.saturating_mul(2).min(ASK_AGAIN_MOST_MS)
+            });
+            link.asked_again.insert(
+                chat,
+                Asked {
+                    at: cx.now,
+                    pause_ms,
+                },
+            );
             link.owe(chat, Asking::Reply);
         }
         let owed = std::mem::take(&mut link.owed);
@@ -438,6 +451,7 @@ impl Replicator {
                 }
             }
         }
+        finished &= fill_gaps(cx.log, chat_id, link, frames);
         if !locate.is_empty() {
             frames.push(Frame::Locate(Locate {
                 chat: chat_id,

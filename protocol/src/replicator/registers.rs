@@ -240,12 +240,22 @@ impl Replicator {
         chat_id: ChatId,
         heads: &[StreamCut],
     ) -> Result<(), Refusal> {
+        let chat = self.chats.get(&chat_id);
         let own = heads
             .iter()
             .filter(|cut| cut.stream.company == self.company && cut.stream.node == self.node_key);
         for cut in own {
-            let known =
-                |head: &Head| *head == Head::START || cx.log.link(&chat_id, &head.hash).is_some();
+            // Of a stream that a cut has closed, or that this node has forgotten, nothing can be said.
+            let state = chat.and_then(|chat| chat.core.streams.get(&cut.stream));
+            let Some(state) = state.filter(|state| state.closed.is_none()) else {
+                continue;
+            };
+            let begins = chat.map_or(0, |chat| self.begins_at(chat, &cut.stream));
+            let known = |head: &Head| {
+                head.seq <= begins
+                    || state.has_head(head)
+                    || cx.log.link(&chat_id, &head.hash).is_some()
+            };
             if !cut.heads.iter().all(known) {
                 return Err(Refusal::UnknownHeads);
             }

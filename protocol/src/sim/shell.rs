@@ -103,6 +103,8 @@ pub struct Shell {
     pub journal: Vec<Rc<Entry>>,
     /// Lengths of the journal after each commit.
     commits: Vec<usize>,
+    /// It was put back to an older copy and has made nothing durable since: its anchor still says so.
+    discontinuous: bool,
     pub pending: Vec<Rc<Entry>>,
     pub facts: Facts,
     pub random: Seeded,
@@ -121,6 +123,7 @@ impl Shell {
             log: MemoryLog::default(),
             journal: Vec::new(),
             commits: Vec::new(),
+            discontinuous: false,
             pending: Vec::new(),
             facts: Facts::new(),
             random,
@@ -181,6 +184,7 @@ impl Shell {
         if self.bug == Some(Bug::ReusedRandom) {
             self.randoms.push((self.journal.len(), self.random.clone()));
         }
+        self.discontinuous &= self.pending.is_empty();
         self.journal.append(&mut self.pending);
         if self.commits.last() != Some(&self.journal.len()) {
             self.commits.push(self.journal.len());
@@ -303,7 +307,8 @@ impl Shell {
         self.pending.clear();
         self.journal.truncate(entries);
         self.commits.retain(|length| *length <= entries);
-        self.replicator = replicator(&self.company, continuity);
+        self.discontinuous |= !continuity;
+        self.replicator = replicator(&self.company, !self.discontinuous);
         self.replicator.plant(self.bug);
         if let Some((_, random)) = self.randoms.iter().rfind(|(at, _)| *at < entries) {
             self.random = random.clone();
