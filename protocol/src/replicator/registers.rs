@@ -3,7 +3,7 @@
 use super::chat::is_ancestor;
 use super::{Context, Output, ReadLog, Refusal, Register, Replicator};
 use crate::clock::Time;
-use crate::ids::{ChatId, CompanyId, Handle, Head};
+use crate::ids::{ChatId, CompanyId, Handle, Head, StreamId};
 use crate::limits;
 use crate::owner_log::StreamCut;
 use crate::read::{ReadEntry, ReadRegister, RegisterPlace};
@@ -233,27 +233,26 @@ impl Replicator {
         }
     }
 
-    /// Nobody can have delivered what this node never wrote. (What it wrote and lost comes back before the statement.)
+    /// Nobody can have delivered what this node never wrote. Only of the stream that it writes now can that be said:
+    /// others may have been forgotten in a restore, or a cut has closed them.
     fn check_own_heads(
         &self,
         cx: &Context<'_>,
         chat_id: ChatId,
         heads: &[StreamCut],
     ) -> Result<(), Refusal> {
-        let chat = self.chats.get(&chat_id);
-        let own = heads
-            .iter()
-            .filter(|cut| cut.stream.company == self.company && cut.stream.node == self.node_key);
-        for cut in own {
-            // Of a stream that a cut has closed, or that this node has forgotten, nothing can be said.
-            let state = chat.and_then(|chat| chat.core.streams.get(&cut.stream));
-            let Some(state) = state.filter(|state| state.closed.is_none()) else {
-                continue;
-            };
-            let begins = chat.map_or(0, |chat| self.begins_at(chat, &cut.stream));
+        let Some(chat) = self.chats.get(&chat_id) else {
+            return Ok(());
+        };
+        let present = chat.core.own.map(|incarnation| StreamId {
+            company: self.company,
+            node: self.node_key,
+            incarnation,
+        });
+        for cut in heads.iter().filter(|cut| Some(cut.stream) == present) {
+            let state = chat.core.streams.get(&cut.stream);
             let known = |head: &Head| {
-                head.seq <= begins
-                    || state.has_head(head)
+                state.is_some_and(|state| state.has_head(head))
                     || cx.log.link(&chat_id, &head.hash).is_some()
             };
             if !cut.heads.iter().all(known) {

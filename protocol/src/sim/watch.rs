@@ -42,6 +42,7 @@ pub(super) struct PerNode {
     voided: BTreeSet<Hash>,
     erased: BTreeSet<(ChatId, EventId)>,
     erased_uncommitted: Vec<(ChatId, EventId)>,
+    recalled_uncommitted: Vec<EventId>,
     clocks: BTreeMap<StreamId, Clock>,
     clocks_uncommitted: Vec<(StreamId, Clock)>,
     /// It was put back to an older copy and knew it.
@@ -73,6 +74,8 @@ pub struct Watch {
     pub(super) per: Vec<PerNode>,
     /// By whom.
     recalled: BTreeMap<EventId, usize>,
+    /// Bytes of envelopes that nodes took from partners.
+    pub(super) taken_bytes: u64,
 }
 
 pub(super) type Checked = Result<(), Violation>;
@@ -141,6 +144,8 @@ impl Watch {
         node.shown.extend(node.shown_uncommitted.drain(..));
         node.clocks.extend(node.clocks_uncommitted.drain(..));
         node.erased.extend(node.erased_uncommitted.drain(..));
+        let recalled = node.recalled_uncommitted.drain(..);
+        self.recalled.extend(recalled.map(|event| (event, index)));
     }
 
     /// A node has started again. Without an older copy nothing that was durable may be missing.
@@ -150,6 +155,7 @@ impl Watch {
         node.clocks_uncommitted.clear();
         node.shown_uncommitted.clear();
         node.erased_uncommitted.clear();
+        node.recalled_uncommitted.clear();
         if older_copy {
             let stored = |(chat, hash): &(ChatId, Hash)| shell.log.stored(chat, hash).is_some();
             node.committed.retain(stored);
@@ -218,7 +224,7 @@ impl Watch {
         event: EventId,
     ) -> Checked {
         if !self.node(index).rolled_back {
-            self.recalled.insert(event, index);
+            self.node_mut(index).recalled_uncommitted.push(event);
         }
         for (other, shell) in shells
             .iter()

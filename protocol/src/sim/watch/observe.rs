@@ -139,6 +139,7 @@ impl Watch {
                 detail: format!("node {index} took {hash:?}, which nobody wrote"),
             });
         };
+        self.taken_bytes += item.wire_bytes() as u64;
         let payloads = item.envelope.payloads.iter().zip(&known.payloads);
         let genuine = item.envelope.signature == known.signature
             && payloads

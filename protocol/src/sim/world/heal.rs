@@ -8,7 +8,7 @@ use crate::fold::{Actor, Fact, fold_message, target_of};
 use crate::ids::{ChatId, EventId, Hash, Head};
 use crate::owner_log::{History, OwnerLog, StreamCut};
 
-use crate::replicator::{Chat, Replicator};
+use crate::replicator::{Chat, ReadLog, Replicator};
 use crate::sim::counts::{Invariant, Violation};
 use crate::sim::shell::{Seen, Shell};
 use crate::sim::watch::{Cause, Checked, has_payload};
@@ -35,7 +35,7 @@ impl World {
         for wire in &mut self.wires {
             wire.blocked = false;
         }
-        let before = (self.stored_bytes(), self.data_bytes);
+        let before = (self.watch.taken_bytes, self.data_bytes);
         for wire in 0..self.wires.len() {
             self.link_up(wire)?;
         }
@@ -110,14 +110,6 @@ impl World {
         })
     }
 
-    fn stored_bytes(&self) -> u64 {
-        let chats = |shell: &Shell| -> usize {
-            let held = self.chats.iter();
-            held.map(|made| shell.log.wire_bytes(&made.id)).sum()
-        };
-        self.nodes.iter().map(|shell| chats(shell) as u64).sum()
-    }
-
     /// Envelopes that were sent while healing, against what was lacking. Several partners may answer one question at
     /// once, so the bound grows with them; two nodes alone are measured exactly elsewhere.
     fn check_catch_up(&mut self, before: (u64, u64)) -> Checked {
@@ -125,7 +117,7 @@ impl World {
         if self.chats.iter().any(forked) {
             return Ok(());
         }
-        let gained = self.stored_bytes().saturating_sub(before.0);
+        let gained = self.watch.taken_bytes.saturating_sub(before.0);
         let sent = self.data_bytes.saturating_sub(before.1);
         let partners = self.nodes.len() as u64;
         let bound = 2 * partners * gained + 20_000 * self.chats.len() as u64;
@@ -219,8 +211,8 @@ impl World {
             format!("owner log {:?} {:?}", a.owner().head(), b.owner().head())
         } else if self.known_heads(a, [one, other]) != self.known_heads(b, [one, other]) {
             format!("heads {:?} {:?}", a.heads(), b.heads())
-        } else if !a.streams().all(|(_, state)| state.is_delivered_whole()) {
-            format!("delivered {:?}, held {:?}", a.delivered(), a.heads())
+        } else if self.waits(a, one) || self.waits(b, other) {
+            format!("delivered {:?} {:?}", a.delivered(), b.delivered())
         } else if !a.statements().eq(b.statements()) {
             "statements".to_owned()
         } else if !a.reads().eq(b.reads()) {
@@ -233,8 +225,31 @@ impl World {
         ))
     }
 
-    /// The heads of a chat without those that lie beside the history of one of the two nodes: a branch that the owner did
-    /// not know when it let that history begin, and that ends before.
+    /// Something held is not delivered although a partner has every key that this needs.
+    fn waits(&self, chat: &Chat, index: usize) -> bool {
+        if chat.streams().all(|(_, state)| state.is_delivered_whole()) {
+            return false;
+        }
+        let (id, company) = (chat.id(), self.watch.company(index));
+        let lacks = |epoch: &u32| self.node(index).replicator.key(&id, *epoch).is_none();
+        let lacking: Vec<u32> = chat
+            .owner()
+            .entitled(&company)
+            .into_iter()
+            .filter(lacks)
+            .collect();
+        let has = |other: usize, epoch: u32| {
+            let linked = self.is_up(other) && self.index_of_wire(index, other).is_some();
+            linked && self.node(other).replicator.key(&id, epoch).is_some()
+        };
+        // A key that nobody within reach has any more is lost; what it sealed waits for ever.
+        lacking
+            .iter()
+            .all(|epoch| (0..self.nodes.len()).any(|other| has(other, *epoch)))
+    }
+
+    /// The heads of a chat beyond where the history of either of two nodes begins: what lies before, one of them never
+    /// had, and may be what nobody has any more.
     fn known_heads(&self, chat: &Chat, nodes: [usize; 2]) -> Vec<StreamCut> {
         let mut heads = chat.heads();
         for node in nodes {
@@ -242,10 +257,8 @@ impl World {
             for cut in &mut heads {
                 let base = chat.owner().base(&company).iter();
                 let base = base.filter(|(stream, _)| *stream == cut.stream);
-                let base: Vec<Head> = base.map(|(_, tip)| tip.head).collect();
-                let begins = base.iter().map(|head| head.seq).max().unwrap_or(0);
-                cut.heads
-                    .retain(|head| head.seq > begins || base.contains(head));
+                let begins = base.map(|(_, tip)| tip.head.seq).max().unwrap_or(0);
+                cut.heads.retain(|head| head.seq > begins);
             }
         }
         heads.retain(|cut| !cut.heads.is_empty());
@@ -392,8 +405,12 @@ impl World {
             .iter()
             .filter(|other| self.index_of_wire(index, **other).is_some());
         partners.any(|other| {
-            let facts = self.node(*other).facts.get(chat);
-            facts.is_some_and(|facts| facts.contains_key(event))
+            let shell = self.node(*other);
+            let Some(held) = shell.replicator.chat(chat) else {
+                return false;
+            };
+            let mut ends = held.streams().flat_map(|(_, state)| state.heads());
+            ends.any(|end| leads_to(shell, chat, end, &event.envelope))
         })
     }
 
@@ -450,6 +467,18 @@ impl World {
         let folded = Hash::of(&[&crate::codec::encode(&states)]);
         Ok((which, folded))
     }
+}
+
+/// The unbroken chain before a head reaches an envelope.
+fn leads_to(shell: &Shell, chat: &ChatId, end: Head, envelope: &Hash) -> bool {
+    let mut at = end;
+    while at.hash != *envelope {
+        match shell.log.link(chat, &at.hash) {
+            Some(link) => at = link.parent,
+            None => return false,
+        }
+    }
+    shell.log.link(chat, envelope).is_some()
 }
 
 fn fact(id: EventId, seen: &Seen, event: &Event) -> Fact {
