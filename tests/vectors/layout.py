@@ -280,6 +280,7 @@ NUMBERS = List(Tuple(KEY, U64))
 FRONTIER_BODY = Struct(
     owner_at=Option(POSITION),
     streams=List(CUT),
+    gaps=List(CUT),
     statements=NUMBERS,
     reads=NUMBERS,
     missing_epochs=List(U32),

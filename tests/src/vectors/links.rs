@@ -45,6 +45,7 @@ fn frontiers(talk: &Talk) -> Vec<(&'static str, Frame)> {
     let full = FrontierBody {
         owner_at: Some(talk.chat.head()),
         streams: heads(talk),
+        gaps: heads(talk),
         statements: vec![(cast::globex().node_key(), NOON.0 + 7)],
         reads: vec![(cast::globex().node_key(), NOON.0 + 9)],
         missing_epochs: vec![1, 2, 0xFFFF_FFFF],
