@@ -173,7 +173,8 @@ impl Store {
         let generation = journal.head().generation;
         let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), report.clean, &reader)?;
         let (anchoring, sure) = Anchoring::begin(&folder.join(ANCHOR), &reader, report.created);
-        let state = settle(&mut index, sure, &mut rebuilt)?;
+        let sealer = RowSealer::new(journal_key);
+        let state = settle(&mut index, &sealer, sure, &mut rebuilt)?;
         let mut store = Store {
             replay: Replay::begin(&reader, index.head().applied),
             journal,
@@ -181,7 +182,7 @@ impl Store {
             registers,
             index,
             anchoring,
-            sealer: RowSealer::new(journal_key),
+            sealer,
             staged: Vec::new(),
             fresh: BTreeMap::new(),
             register_changes: RegisterChanges::default(),
@@ -327,14 +328,15 @@ fn has_records(reader: &JournalReader) -> bool {
 /// Reads the state out of the index, beginning it anew if it cannot be read.
 fn settle(
     index: &mut Index,
+    sealer: &RowSealer,
     sure: bool,
     rebuilt: &mut Option<String>,
 ) -> Result<State, StoreError> {
-    let mut read = read_state(index);
+    let mut read = read_state(index, sealer);
     if let Err(failure) = &read {
         *rebuilt = Some(failure.to_string());
         index.clear()?;
-        read = read_state(index);
+        read = read_state(index, sealer);
     }
     let mut state = read?;
     for core in state.chats.iter_mut().filter(|_| !sure) {
@@ -344,7 +346,7 @@ fn settle(
     Ok(state)
 }
 
-fn read_state(index: &Index) -> Result<State, IndexError> {
+fn read_state(index: &Index, sealer: &RowSealer) -> Result<State, IndexError> {
     let mut chats = Vec::new();
     for row in index.prefix(View::Committed, rows::CORES) {
         chats.push(rows::decode(&row?.1)?);
@@ -353,7 +355,7 @@ fn read_state(index: &Index) -> Result<State, IndexError> {
     for row in index.prefix(View::Committed, rows::IDENTITIES) {
         let (key, record) = row?;
         let company = rows::company_of(&key).ok_or(IndexError::Missing("a company"))?;
-        let record = rows::decode(&record)?;
+        let record = sealer.open(&key, &record)?;
         match identities.last_mut() {
             Some((last, records)) if *last == company => records.push(record),
             _ => identities.push((company, vec![record])),

@@ -23,7 +23,7 @@
 //! | void arrivals | `z` chat (4), arrivals before (8), short hash (16) | [`VoidRow`] | a counted envelope is voided |
 //! | read | `q` chat (4), actor (4), stream (4), seq (8), short hash (16) | [`ReadRow`]: when | a reader came that far |
 //! | owner record | `o` chat (4), seq (8) | [`PlaceRow`] | an owner record is stored |
-//! | identity | `i` company (32), seq (8) | the signed record | an identity record is stored |
+//! | identity | `i` company (32), seq (8) | the signed record, sealed | an identity record is stored |
 //! | exposure | `x` company (32) | [`ExposureRow`] | exposure opens or closes |
 //! | posted | `p` local id (16), client's id (16) | [`PostedRow`] | a person's client posted |
 //! | audit | `d` position (8) | [`PlaceRow`] | an audit fact is stored |

@@ -1,4 +1,5 @@
-//! The people of a chat, as rows: their names are sealed there, because nothing readable may lie on the disk.
+//! The people of a chat, as rows: their names are sealed there, because nothing readable may lie on the disk. So are the
+//! names of companies.
 //!
 //! Owns the seal of such rows. Which of a person's cards counts is the fold's rule, not this file's.
 
@@ -10,6 +11,8 @@ use crossport_protocol::event::{Event, Member, MemberAction, UserCard};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::fold::{self, Actor, Fact, Membership};
 use crossport_protocol::ids::{ChatId, EventId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -37,7 +40,7 @@ impl RowSealer {
     }
 
     /// Bound to the row's key, so that rows cannot be exchanged.
-    pub fn seal(&self, key: &[u8], row: &PersonRow) -> Result<Vec<u8>, StoreError> {
+    pub fn seal<T: Serialize>(&self, key: &[u8], row: &T) -> Result<Vec<u8>, StoreError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(StoreError::Randomness)?;
         let plain = Zeroizing::new(rows::encode(row));
@@ -52,7 +55,11 @@ impl RowSealer {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    pub fn open(&self, key: &[u8], row: &[u8]) -> Result<PersonRow, IndexError> {
+    pub fn open<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<T, IndexError> {
         let (nonce, sealed) = row.split_first_chunk::<NONCE>().ok_or(IndexError::Seal)?;
         let payload = Payload {
             msg: sealed,
@@ -81,7 +88,7 @@ impl Store {
         };
         for found in self.index.prefix(View::Staged, &rows::people_of(chat)) {
             let (key, sealed) = found?;
-            let row = self.sealer.open(&key, &sealed)?;
+            let row: PersonRow = self.sealer.open(&key, &sealed)?;
             let (actor, clock) =
                 rows::actor_of_person(&key).ok_or(IndexError::Missing("a person's place"))?;
             let fact = Fact {

@@ -5,7 +5,7 @@
 //! the body in the protocol's encoding (integers little endian):
 //!
 //! ```text
-//! identity = 1 u16 | company (32) | signed record
+//! identity = 1 u16 | company (32) | signed record                 sealed: it names a partner
 //! owner    = 1 u16 | chat (32) | signed record
 //! envelope = 1 u16 | chat (32) | envelope | proofs of erased payloads that came with it
 //! exposure = 1 u16 | partner (32) | until, an optional clock       sealed
@@ -102,7 +102,10 @@ pub enum JournalEntry {
 
 /// Whether the journal seals this kind.
 pub fn is_sealed(kind: u16) -> bool {
-    matches!(kind, kind::EXPOSURE | kind::FACT | kind::FOOTING)
+    matches!(
+        kind,
+        kind::IDENTITY | kind::EXPOSURE | kind::FACT | kind::FOOTING
+    )
 }
 
 /// The kind and the payload of a record.

@@ -270,7 +270,9 @@ impl Store {
         position: u64,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
         let header = record.decode_header().map_err(|_| unreadable(position))?;
-        self.index.put(rows::identity(company, header.seq), record);
+        let key = rows::identity(company, header.seq);
+        let row = self.sealer.seal(&key, record)?;
+        self.index.put_bytes(key, row);
         Ok(Vec::new())
     }
 
