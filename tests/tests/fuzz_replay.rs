@@ -108,7 +108,7 @@ fn one(target: &Target) -> Result<()> {
 /// All targets, as many at a time as there are cores.
 fn all() -> Result<()> {
     let cores = std::thread::available_parallelism()?.get();
-    let long = std::env::var_os("CROSSPORT_LONG").is_some();
+    let long = std::env::var_os("CROSSPORT_LONG").is_some_and(|value| value == "1");
     let share = QUICK_TOTAL_S * cores as f64 / TARGETS.len() as f64;
     let seconds = if long {
         LONG_TARGET_S
@@ -219,6 +219,23 @@ fn every_target_has_kept_inputs_and_every_folder_a_target() -> Result<()> {
             "tests/fuzz/corpus/{name} has no target"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn libfuzzer_runs_the_same_targets() -> Result<()> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest)?;
+    let (_, binaries) = manifest.split_once("[[bin]]").context("no binaries")?;
+    let names = binaries
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = "));
+    let names: Vec<&str> = names.map(|name| name.trim_matches('"')).collect();
+    let expected: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    ensure!(
+        names == expected,
+        "tests/fuzz/Cargo.toml lists {names:?}, the targets are {expected:?}"
+    );
     Ok(())
 }
 
