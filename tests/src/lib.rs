@@ -5,6 +5,8 @@
 pub mod fuzz;
 pub mod hostile;
 pub mod house;
+pub mod namespaces;
 pub mod power_cut;
+pub mod process;
 pub mod vectors;
 pub mod world;

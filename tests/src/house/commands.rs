@@ -93,7 +93,7 @@ pub fn ask(command: &[String]) -> Result<bool> {
 }
 
 /// The program of the same build as this test: two folders up from `target/PROFILE/deps/TEST`.
-fn program() -> Result<PathBuf> {
+pub fn program() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test
         .ancestors()

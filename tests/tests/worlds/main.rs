@@ -3,6 +3,7 @@
 //! One binary, because linking libp2p again for each file would take longer than the tests. Tests of lower layers are with
 //! those; here is what only whole nodes can show.
 
+mod canaries;
 mod crash;
 mod hostile_content;
 mod hostile_identity;
@@ -12,4 +13,6 @@ mod hostile_owner;
 mod hostile_people;
 mod hostile_scope;
 mod hostile_shape;
+mod namespaces;
+mod offline;
 mod talking;

@@ -1,0 +1,266 @@
+//! A company as its operator and its people have it: the program itself in a process of its own, and its command line.
+//!
+//! Owns starting, asking, stopping and killing, on loopback or in a network namespace. It must not know what a test
+//! expects. Slower than `world`, which keeps nodes in the test's process; it is for what only a process shows: its
+//! files, its logs, its place in a network.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::house::commands::program;
+
+/// Anything that is waited for comes within this, also on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A company with everything it has on this machine below one folder.
+#[derive(Debug)]
+pub struct Company {
+    pub name: String,
+    /// Holds the folders `data`, `home` and `temporary`, and `log`.
+    pub folder: PathBuf,
+    settings: Vec<String>,
+    namespace: Option<String>,
+    running: Option<Child>,
+}
+
+impl Company {
+    /// Nothing is started yet. `settings` are arguments of `crossport up`.
+    pub fn new(name: &str, folder: PathBuf, settings: &[&str]) -> Result<Company> {
+        for part in ["home", "temporary"] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        Ok(Company {
+            name: name.to_owned(),
+            folder,
+            settings: settings.iter().map(ToString::to_string).collect(),
+            namespace: None,
+            running: None,
+        })
+    }
+
+    /// On loopback, on ports that were free a moment ago.
+    pub fn on_loopback(name: &str, folder: PathBuf, settings: &[&str]) -> Result<Company> {
+        let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let mut addresses = Vec::new();
+        for listener in held {
+            addresses.push(listener?.local_addr()?.to_string());
+        }
+        let (api, listen) = (&addresses[0], &addresses[1]);
+        let places = ["--api-listen", api, "--listen-tcp", listen];
+        let settings = [&places, ["--listen-quic", "off"].as_slice(), settings].concat();
+        Company::new(name, folder, &settings)
+    }
+
+    /// All its processes live in this network namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: &str) -> Company {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The program with this company's folders; the log of every start goes to one file.
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let program = program()?;
+        let mut command = match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command
+            .args(arguments)
+            .env("CROSSPORT_DATA", self.folder.join("data"))
+            .env("CROSSPORT_CREDENTIALS", self.folder.join("credentials"))
+            .env("CROSSPORT_LANG", "en")
+            .env("HOME", self.folder.join("home"))
+            .env("TMPDIR", self.folder.join("temporary"))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// `crossport up`; returns what it prints once it is ready.
+    pub fn up(&mut self) -> Result<Value> {
+        let report = self.folder.join("up.json");
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut arguments = vec!["up", "--json", "--company", self.name.as_str()];
+        arguments.extend(self.settings.iter().map(String::as_str));
+        let mut command = self.command(&arguments)?;
+        command.stdout(File::create(&report)?).stderr(log);
+        self.running = Some(command.spawn().context("starting the program")?);
+        let ready = eventually(&format!("{} is ready", self.name), || {
+            if let Some(status) = self.ended()? {
+                return Ok(Err(status));
+            }
+            Ok(Ok(serde_json::from_slice(&fs::read(&report)?)?))
+        })?;
+        // It holds the first administrator's secret; it went to a screen, not to the disk.
+        fs::remove_file(&report)?;
+        ready.or_else(|status| {
+            let said = fs::read_to_string(self.log())?;
+            bail!("{} ended at its start ({status}): {said}", self.name)
+        })
+    }
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let running = self.running.as_mut().context("it was not started")?;
+        Ok(running.try_wait()?)
+    }
+
+    /// Asks the running node, as `profile` if it is not the operator who asks.
+    pub fn ask(&self, profile: Option<&str>, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["--json", "--yes"];
+        if let Some(profile) = profile {
+            all.extend(["--as", profile]);
+        }
+        all.extend(arguments);
+        let output = self.command(&all)?.output()?;
+        ensure!(
+            output.status.success(),
+            "{}: crossport {} ended with {}: {}",
+            self.name,
+            all.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        if output.stdout.trim_ascii().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{all:?} printed no JSON"))
+    }
+
+    /// Adds a person and signs them in under their nickname; returns the secret of the link.
+    pub fn person(&self, nickname: &str, more: &[&str]) -> Result<String> {
+        let arguments = [&["user", "add", nickname], more].concat();
+        let activation = self.ask(None, &arguments)?;
+        self.login(nickname, &activation)
+    }
+
+    /// Redeems an activation.
+    pub fn login(&self, nickname: &str, activation: &Value) -> Result<String> {
+        let link = text(activation, "link")?;
+        self.ask(Some(nickname), &["login", link])?;
+        Ok(text(activation, "secret")?.to_owned())
+    }
+
+    /// The token in the person's own credentials file.
+    pub fn tokens(&self) -> Result<Vec<String>> {
+        let credentials = fs::read_to_string(self.folder.join("credentials"))?;
+        let lines = credentials.lines();
+        let tokens = lines.filter_map(|line| line.strip_prefix("token = "));
+        Ok(tokens
+            .map(|token| token.trim_matches('"').to_owned())
+            .collect())
+    }
+
+    /// The texts of a chat as a person sees them, oldest first.
+    pub fn texts(&self, profile: &str, chat: &str) -> Result<Vec<String>> {
+        let page = self.ask(Some(profile), &["chat", "show", chat, "--limit", "200"])?;
+        let messages = page["messages"].as_array().context("no messages")?;
+        let texts = messages
+            .iter()
+            .filter_map(|message| message["text"].as_str());
+        Ok(texts.map(str::to_owned).collect())
+    }
+
+    /// Stops cleanly.
+    pub fn down(&mut self) -> Result<()> {
+        let Some(running) = &self.running else {
+            return Ok(());
+        };
+        kill_process(pid(running)?, Signal::TERM)?;
+        let name = self.name.clone();
+        let status = eventually(&format!("{name} stops"), || {
+            self.ended()?.context("it still runs")
+        })?;
+        self.running = None;
+        ensure!(status.success(), "{name} stopped with {status}");
+        Ok(())
+    }
+
+    /// As a crash would end it.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut running) = self.running.take() {
+            running.kill()?;
+            running.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        // A failed test must not leave nodes running; that it is gone already is fine here.
+        if let Err(error) = self.kill() {
+            eprintln!("{} could not be ended: {error}", self.name);
+        }
+    }
+}
+
+fn pid(child: &Child) -> Result<Pid> {
+    Pid::from_raw(child.id().try_into()?).context("a process has an id")
+}
+
+/// Pairs two running companies with a ticket and waits until they are linked.
+pub fn pair(inviter: &Company, invited: &Company) -> Result<String> {
+    let invitation = inviter.ask(None, &["partner", "invite"])?;
+    let ticket = text(&invitation, "ticket")?.to_owned();
+    invited.ask(None, &["partner", "accept", &ticket])?;
+    eventually("the partners are linked", || {
+        for company in [inviter, invited] {
+            let partners = company.ask(None, &["partner", "list"])?;
+            let partners = partners["items"].as_array().context("no partners")?;
+            ensure!(!partners.is_empty(), "{} has no partner", company.name);
+            for partner in partners {
+                ensure!(
+                    partner["connected"] == true,
+                    "{} is not linked: {partner}",
+                    company.name
+                );
+            }
+        }
+        Ok(())
+    })?;
+    Ok(ticket)
+}
+
+/// A text field of an answer.
+pub fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
+    value[field]
+        .as_str()
+        .with_context(|| format!("no text {field:?} in {value}"))
+}
+
+/// Tries until it succeeds, and says what was awaited if it does not.
+pub fn eventually<T>(awaited: &str, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(error) if began.elapsed() > DEADLINE => {
+                return Err(error.context(format!("awaited in vain for {DEADLINE:?}: {awaited}")));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// The end of a log, for a message.
+pub fn log_end(path: &Path) -> String {
+    let log = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
