@@ -107,6 +107,11 @@ impl StreamState {
         self.tips.iter().any(|tip| tip.head == *head)
     }
 
+    /// A cut ends the stream at this head.
+    pub fn ends_at(&self, head: &Head) -> bool {
+        self.closed.iter().flatten().any(|end| end == head)
+    }
+
     pub fn is_forked(&self) -> bool {
         self.tips.len() > 1
     }

@@ -179,12 +179,8 @@ impl Replicator {
         });
         // Said before the partner knew that its history begins anew.
         let joined = owner.joined_at(&partner).unwrap_or(0);
-        let stale: BTreeSet<StreamId> = if owner_seq < joined {
-            let base = owner.base(&partner).iter();
-            base.map(|(stream, _)| *stream).collect()
-        } else {
-            BTreeSet::new()
-        };
+        let base = owner.base(&partner).iter().filter(|_| owner_seq < joined);
+        let stale: BTreeSet<StreamId> = base.map(|(stream, _)| *stream).collect();
         if is_member {
             self.note_rollback(cx, chat_id, partner, &body);
             self.note_confirmation(cx, chat_id, partner, &body);

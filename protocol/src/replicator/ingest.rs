@@ -9,7 +9,7 @@ use crate::envelope::{EnvelopeError, VerifiedEnvelope};
 use crate::event::{Delete, kind};
 use crate::frame::{EnvelopeItem, Erasure};
 use crate::identity::IdentityError;
-use crate::ids::{ChatId, CompanyId, Head, StreamId};
+use crate::ids::{ChatId, CompanyId, Hash, Head, StreamId};
 use crate::limits;
 use crate::owner_log::state::Span;
 use crate::owner_log::{RecordError, Standing};
@@ -449,10 +449,8 @@ impl Replicator {
         let chat_id = envelope.header.chat;
         let stream = envelope.header.stream;
         if origin != Origin::Replay {
-            cx.out.push(Output::Store(Record::Envelope {
-                chat: chat_id,
-                item: item.clone(),
-            }));
+            let (chat, item) = (chat_id, item.clone());
+            cx.out.push(Output::Store(Record::Envelope { chat, item }));
         }
         self.fresh.insert(&envelope);
         let own = stream.node == self.node_key && stream.company == self.company;
@@ -469,12 +467,7 @@ impl Replicator {
         let state = chat.core.streams.entry(stream).or_default();
         state.span = admission.span;
         state.closed = admission.closed;
-        let completes_cut = state.is_forked()
-            && state
-                .closed
-                .iter()
-                .flatten()
-                .any(|end| *end == envelope.head());
+        let completes_cut = state.is_forked() && state.ends_at(&envelope.head());
         let detached = detached && !state.has_head(&parent);
         if detached && parent.seq >= begins {
             state.gaps.push(parent);
@@ -502,12 +495,8 @@ impl Replicator {
         // What lies before this company's history is no fork but a belated part of it.
         let belated = detached || parent.seq < begins;
         if let (true, false, Some(first)) = (forked, belated, sibling) {
-            cx.out.push(Output::Alarm(Alarm::Fork {
-                chat: chat_id,
-                stream,
-                first,
-                second: envelope.hash,
-            }));
+            cx.out
+                .push(fork_alarm(chat_id, stream, first, envelope.hash));
         }
         if was_whole {
             self.deliver(cx, origin, envelope);
@@ -558,6 +547,15 @@ impl Replicator {
         due.into_iter()
             .for_each(|chat| self.store_footing(cx, chat));
     }
+}
+
+fn fork_alarm(chat: ChatId, stream: StreamId, first: Hash, second: Hash) -> Output {
+    Output::Alarm(Alarm::Fork {
+        chat,
+        stream,
+        first,
+        second,
+    })
 }
 
 /// What the owner wrote down of a head when it let a company's history begin there.

@@ -415,9 +415,10 @@ impl Replicator {
                     Lacking::Nothing => {}
                     Lacking::Unknown(head) => {
                         if link.located.insert((chat_id, *stream, head)) {
+                            let heads = samples(cx.log, &chat_id, tip);
                             locate.push(StreamCut {
                                 stream: *stream,
-                                heads: samples(cx.log, &chat_id, tip),
+                                heads,
                             });
                         }
                     }
@@ -452,12 +453,7 @@ impl Replicator {
             }
         }
         finished &= fill_gaps(cx.log, chat_id, link, frames);
-        if !locate.is_empty() {
-            frames.push(Frame::Locate(Locate {
-                chat: chat_id,
-                streams: locate,
-            }));
-        }
+        frames.extend(locate_frame(chat_id, locate));
         finished
     }
 
@@ -503,4 +499,9 @@ impl Replicator {
 /// The time has come, or lies further ahead than anything is ever put off: then the clock was set back.
 fn is_due(at: Time, now: Time, longest_ms: u64) -> bool {
     at <= now || at > now.plus_ms(longest_ms)
+}
+
+/// Asks where branches part, if that is not known of any.
+fn locate_frame(chat: ChatId, streams: Vec<StreamCut>) -> Option<Frame> {
+    (!streams.is_empty()).then_some(Frame::Locate(Locate { chat, streams }))
 }

@@ -138,6 +138,25 @@ fn habit(random: &mut Seeded, one_in: usize) -> usize {
     }
 }
 
+impl Habits {
+    fn draw(random: &mut Seeded) -> Habits {
+        Habits {
+            loss: habit(random, 20),
+            duplicate: habit(random, 20),
+            reorder: habit(random, 10),
+            corrupt: habit(random, 60),
+            partition: habit(random, 80),
+            link_down: habit(random, 40),
+            crash: habit(random, 80),
+            restore: habit(random, 200),
+            rollback: habit(random, 300),
+            clock_jump: habit(random, 120),
+            owner_dies: habit(random, 300),
+            group_commit: habit(random, 6),
+        }
+    }
+}
+
 impl World {
     fn new(seed: u64, bug: Option<Bug>) -> World {
         let mut random = Seeded::new(seed);
@@ -174,20 +193,7 @@ impl World {
             Suite::Ed25519 => Fault::Ed25519,
             Suite::KeyedHash => Fault::KeyedHash,
         });
-        let habits = Habits {
-            loss: habit(&mut random, 20),
-            duplicate: habit(&mut random, 20),
-            reorder: habit(&mut random, 10),
-            corrupt: habit(&mut random, 60),
-            partition: habit(&mut random, 80),
-            link_down: habit(&mut random, 40),
-            crash: habit(&mut random, 80),
-            restore: habit(&mut random, 200),
-            rollback: habit(&mut random, 300),
-            clock_jump: habit(&mut random, 120),
-            owner_dies: habit(&mut random, 300),
-            group_commit: habit(&mut random, 6),
-        };
+        let habits = Habits::draw(&mut random);
         let wires = ends.into_iter().map(|ends| Wire {
             ends,
             up: false,
