@@ -24,8 +24,10 @@ impl Replicator {
         if key.is_none() && self.is_entitled(&chat_id, epoch) {
             return false;
         }
+        // What an earlier part of this call erased is still in the copy at hand.
+        let is_gone = |place| self.fresh.is_erased(&envelope.event_id(place));
         let plains: Vec<_> = (0..envelope.header.events.len())
-            .map(|place| envelope.open(place, key?))
+            .map(|place| envelope.open(place, key?).filter(|_| !is_gone(place)))
             .collect();
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return false;
@@ -34,13 +36,21 @@ impl Replicator {
         let state = chat.core.streams.entry(envelope.header.stream).or_default();
         state.deliver(envelope.parent(), envelope.head());
         chat.statement_due |= !own && origin != Origin::Replay;
-        self.note_deletes(cx, &envelope, &plains);
+        let erased = self.note_deletes(cx, &envelope, &plains);
         cx.out.push(Output::Delivered {
             chat: chat_id,
             envelope: Box::new(envelope),
             plains,
             origin,
         });
+        for (target, by) in erased {
+            self.fresh.erase(target);
+            cx.out.push(Output::Erase {
+                chat: chat_id,
+                target,
+                by,
+            });
+        }
         true
     }
 
@@ -134,16 +144,18 @@ impl Replicator {
         reached
     }
 
-    /// Deletes destroy payloads: of targets that are here at once, of others when they arrive.
+    /// Deletes destroy payloads: of targets that are here at once, of others when they arrive. Returns what is to be
+    /// erased, with the delete that wants it.
     fn note_deletes(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         envelope: &VerifiedEnvelope,
         plains: &[Option<Vec<u8>>],
-    ) {
+    ) -> Vec<(EventId, EventId)> {
+        let mut erased = Vec::new();
         #[cfg(feature = "sim")]
         if self.has_bug(super::Bug::SkipErasure) {
-            return;
+            return erased;
         }
         let chat_id = envelope.header.chat;
         for (place, (event, plain)) in envelope.header.events.iter().zip(plains).enumerate() {
@@ -151,57 +163,50 @@ impl Replicator {
             if event.kind == kind::DELETE
                 && let Some(Ok(Event::Delete(delete))) =
                     plain.as_ref().map(|plain| Event::decode(event.kind, plain))
+                && self.note_delete(cx, envelope, event.actor, delete.target, id)
             {
-                self.note_delete(cx, envelope, event.actor, delete.target, id);
+                erased.push((delete.target, id));
             }
             let Some(chat) = self.chats.get_mut(&chat_id) else {
-                return;
+                return erased;
             };
             if let Some(by) = chat.core.deletes_ahead.remove(&id)
                 && self.is_by_author(cx, chat_id, by, envelope, event.actor)
                 && event.kind != kind::DELETE
                 && !envelope.is_erased(place)
             {
-                cx.out.push(Output::Erase {
-                    chat: chat_id,
-                    target: id,
-                    by,
-                });
+                erased.push((id, by));
             }
         }
+        erased
     }
 
+    /// True when the target is here and its payload is to be destroyed now.
     fn note_delete(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         delete: &VerifiedEnvelope,
         actor: Handle,
         target: EventId,
         by: EventId,
-    ) {
+    ) -> bool {
         let chat_id = delete.header.chat;
         let past = self.fresh.over(cx.log);
         match past.written(&chat_id, &target) {
             // The payload of a delete is what proves the erasure to others: it stays.
-            Some(written)
-                if written.company == delete.header.stream.company
+            Some(written) => {
+                written.company == delete.header.stream.company
                     && written.actor == actor
                     && written.kind != kind::DELETE
-                    && !written.erased =>
-            {
-                cx.out.push(Output::Erase {
-                    chat: chat_id,
-                    target,
-                    by,
-                });
+                    && !written.erased
             }
-            Some(_) => {}
             None => {
                 if let Some(chat) = self.chats.get_mut(&chat_id)
                     && chat.core.deletes_ahead.len() < limits::PENDING_ITEMS
                 {
                     chat.core.deletes_ahead.insert(target, by);
                 }
+                false
             }
         }
     }

@@ -472,6 +472,7 @@ impl Replicator {
         if detached && parent.seq >= begins {
             state.gaps.push(parent);
         }
+        let gap = state.gaps.iter().map(|gap| gap.seq).max().unwrap_or(0);
         let fills = state.gaps.contains(&envelope.head());
         state.gaps.retain(|gap| *gap != envelope.head());
         let was_whole = state.is_delivered_whole();
@@ -492,8 +493,8 @@ impl Replicator {
         if own {
             self.keep_own(cx, origin, &envelope);
         }
-        // What lies before this company's history is no fork but a belated part of it.
-        let belated = detached || parent.seq < begins;
+        // What lies before this company's history or before a gap is no fork but a belated part.
+        let belated = detached || parent.seq < begins || envelope.head().seq <= gap;
         if let (true, false, Some(first)) = (forked, belated, sibling) {
             cx.out
                 .push(fork_alarm(chat_id, stream, first, envelope.hash));

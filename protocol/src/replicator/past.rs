@@ -1,6 +1,6 @@
 //! The stored past together with what the present call has taken and the shell could not store yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Link, ReadLog};
 use crate::codec;
@@ -15,6 +15,7 @@ use crate::stream::Tip;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fresh {
     envelopes: BTreeMap<Hash, (Link, Vec<Written>)>,
+    erased: BTreeSet<EventId>,
 }
 
 /// What the signed header says of one event, and whether its payload is here.
@@ -29,6 +30,7 @@ pub(super) struct Written {
 impl Fresh {
     pub(super) fn clear(&mut self) {
         self.envelopes.clear();
+        self.erased.clear();
     }
 
     pub(super) fn insert(&mut self, envelope: &VerifiedEnvelope) {
@@ -39,6 +41,14 @@ impl Fresh {
         };
         let written = written_in(&envelope.header, &envelope.sealed);
         self.envelopes.insert(envelope.hash, (link, written));
+    }
+
+    pub(super) fn erase(&mut self, event: EventId) {
+        self.erased.insert(event);
+    }
+
+    pub(super) fn is_erased(&self, event: &EventId) -> bool {
+        self.erased.contains(event)
     }
 
     pub(super) fn remove(&mut self, hash: &Hash) {
