@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossport_protocol::ids::{CompanyId, LocalId, NodeKey};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::api::facade::{Answer, Refused, TokenHash};
 use crate::api::types::Code;
@@ -349,28 +350,39 @@ pub(crate) async fn fulfil(
     network: NetworkHandle,
     mut wishes: mpsc::UnboundedReceiver<NetworkWish>,
 ) {
-    while let Some(wish) = wishes.recv().await {
+    let mut bounces = Bounces::default();
+    loop {
+        let wish = tokio::select! {
+            wish = wishes.recv() => wish,
+            Some(due) = bounces.under_way.join_next() => match due {
+                Ok(bounced) if bounces.still_wished(&bounced) => Some(NetworkWish::Connect {
+                    node: bounced.node,
+                    addresses: bounced.addresses,
+                }),
+                _ => continue,
+            },
+        };
+        let Some(wish) = wish else { return };
         let done = match wish {
             NetworkWish::Connect { node, addresses } => {
+                bounces.wished(node, true);
                 network
                     .set_partner(PeerKey(node.0), parsed(&addresses))
                     .await
             }
-            NetworkWish::Pause { node } => network.pause_partner(PeerKey(node.0)).await,
-            NetworkWish::Remove { node } => network.remove_partner(PeerKey(node.0)).await,
+            NetworkWish::Pause { node } => {
+                bounces.wished(node, false);
+                network.pause_partner(PeerKey(node.0)).await
+            }
+            NetworkWish::Remove { node } => {
+                bounces.wished(node, false);
+                network.remove_partner(PeerKey(node.0)).await
+            }
             NetworkWish::Bounce { node, addresses } => {
-                let removed = network.remove_partner(PeerKey(node.0)).await;
-                let network = network.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(BOUNCE).await;
-                    if let Err(error) = network
-                        .set_partner(PeerKey(node.0), parsed(&addresses))
-                        .await
-                    {
-                        tracing::warn!(%error, "a partner could not be taken up again");
-                    }
-                });
-                removed
+                if !bounces.begin(node, addresses) {
+                    continue;
+                }
+                network.remove_partner(PeerKey(node.0)).await
             }
         };
         if let Err(error) = done {
@@ -379,9 +391,75 @@ pub(crate) async fn fulfil(
     }
 }
 
+/// Partners whose link ends for a moment. A frame that does not leave a link which was just paused or removed asks for a
+/// bounce too: it must not bring back a partner that is not welcome any more.
+#[derive(Default)]
+struct Bounces {
+    /// Numbers the wishes about a node, and says whether the last one welcomed it.
+    latest: BTreeMap<NodeKey, (u64, bool)>,
+    under_way: JoinSet<Bounced>,
+}
+
+struct Bounced {
+    node: NodeKey,
+    addresses: Vec<String>,
+    number: u64,
+}
+
+impl Bounces {
+    fn wished(&mut self, node: NodeKey, welcome: bool) -> u64 {
+        let (number, was_welcome) = self.latest.entry(node).or_default();
+        *number += 1;
+        *was_welcome = welcome;
+        *number
+    }
+
+    /// False when the partner is not welcome.
+    fn begin(&mut self, node: NodeKey, addresses: Vec<String>) -> bool {
+        if !self.latest.get(&node).is_some_and(|(_, welcome)| *welcome) {
+            return false;
+        }
+        let number = self.wished(node, true);
+        self.under_way.spawn(async move {
+            tokio::time::sleep(BOUNCE).await;
+            Bounced {
+                node,
+                addresses,
+                number,
+            }
+        });
+        true
+    }
+
+    /// Nothing else was wished meanwhile.
+    fn still_wished(&self, bounced: &Bounced) -> bool {
+        self.latest.get(&bounced.node) == Some(&(bounced.number, true))
+    }
+}
+
 fn parsed(addresses: &[String]) -> Vec<Address> {
     addresses
         .iter()
         .filter_map(|address| address.parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bounce_never_brings_back_who_was_paused_or_removed() {
+        let node = NodeKey([1; 32]);
+        let mut bounces = Bounces::default();
+        assert!(!bounces.begin(node, Vec::new()), "it was never welcome");
+        bounces.wished(node, true);
+        assert!(bounces.begin(node, Vec::new()));
+        let due = bounces.under_way.join_next().await;
+        let due = due.expect("one is under way").expect("it does not panic");
+        assert!(bounces.still_wished(&due));
+        bounces.wished(node, false);
+        assert!(!bounces.still_wished(&due), "paused meanwhile");
+        assert!(!bounces.begin(node, Vec::new()), "paused before");
+    }
 }
