@@ -24,8 +24,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 const IN_FLIGHT: usize = 64;
 /// What a catch-up may cost for each missed byte.
 const MOST_BYTES: f64 = 1.3;
-/// Where two linked partners both hold what the third has missed, each sends all of it as soon as the third is back: who
-/// relays does not wait for the author then. The aim is 1.3 here too; this only bounds it.
+/// Where two linked partners both hold what the third has missed: mostly 1.05, but the one whose link is up first may send
+/// what the other is about to send as well. The aim is 1.3 here too; this only bounds it.
 const MOST_BYTES_ALL_LINKED: f64 = 2.2;
 /// Statements come at most every 200 ms.
 const QUIET: Duration = Duration::from_millis(600);
