@@ -73,10 +73,18 @@ async fn federation(arguments: Federation, context: &mut Context) -> Result<(), 
     let chosen = Name::ALL
         .into_iter()
         .filter(|name| arguments.only.is_empty() || arguments.only.contains(name));
-    let mut measured = Vec::new();
-    for name in chosen {
-        measured.push(scenario(name, &plan, folder.path(), context).await);
-    }
+    let measuring = async {
+        let mut measured = Vec::new();
+        for name in chosen {
+            measured.push(scenario(name, &plan, folder.path(), context).await);
+        }
+        measured
+    };
+    // A scenario that is dropped kills its nodes; the folder goes either way.
+    let measured = tokio::select! {
+        measured = measuring => Ok(measured),
+        stopped = crate::stage::interrupted(texts) => Err(stopped),
+    };
     folder.close().map_err(failed)?;
     let report = Report {
         schema: SCHEMA,
@@ -86,7 +94,7 @@ async fn federation(arguments: Federation, context: &mut Context) -> Result<(), 
         runs: RUNS,
         machine,
         calibration,
-        scenarios: measured,
+        scenarios: measured?,
     };
     show(&report, context)
 }

@@ -18,11 +18,9 @@ use cast::Cast;
 use clap::Args;
 use crossport_node::api::types::Code;
 use crossport_node::say;
-use crossport_node::texts::Texts;
 use std::path::Path;
 pub use story::decimal;
 use story::{Story, took};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The children's logs, in the order of the story.
 const LOGS: [&str; 2] = ["acme.log", "globex.log"];
@@ -44,7 +42,7 @@ pub async fn run(arguments: Demo, context: &mut Context) -> Result<(), Failure> 
     let mut story = Story::new(context);
     let told = tokio::select! {
         told = tell(&mut story, folder.path(), &credentials) => told,
-        stopped = interrupted(texts) => Err(stopped),
+        stopped = crate::stage::interrupted(texts) => Err(stopped),
     };
     let ended = match told {
         Ok(cast) => end(&mut story, cast, &credentials, stays).await,
@@ -101,7 +99,7 @@ async fn end(
     if stays {
         commands(story, &cast, credentials)?;
         let failure = tokio::select! {
-            _ = interrupted(texts) => None,
+            _ = crate::stage::interrupted(texts) => None,
             failure = cast.acme.ended() => Some(failure),
             failure = cast.globex.ended() => Some(failure),
         };
@@ -141,23 +139,6 @@ fn program() -> String {
         |_| "crossport".to_owned(),
         |path| path.display().to_string(),
     )
-}
-
-/// Ctrl+C or SIGTERM.
-async fn interrupted(texts: &Texts) -> Failure {
-    let failure = |error: std::io::Error| Failure::io(texts, "signal", &error);
-    let (mut interrupt, mut terminate) = match (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) {
-        (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
-        (Err(error), _) | (_, Err(error)) => return failure(error),
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Failure::new(texts, Code::Failed, "demo").cause(say!(texts, "demo-interrupted"))
 }
 
 /// Whatever failed, the demo failed: its exit code is 1, and the reason is the cause.

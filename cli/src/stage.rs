@@ -17,9 +17,11 @@ use crossport_node::say;
 use crossport_node::texts::Texts;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Between two looks at something that is awaited: far below what a person or an aim of a benchmark can tell apart.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Between two looks at something that is awaited: far below the aims that are measured by looking (tenths of a second),
+/// and rare enough that looking does not slow down what is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Lines of a node's log that are shown when something failed.
 const LOG_TAIL_LINES: usize = 15;
 
@@ -57,6 +59,23 @@ pub fn fresh_id(texts: &Texts) -> Result<String, Failure> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| Failure::io(texts, "getrandom", &error))?;
     Ok(hex::encode(bytes))
+}
+
+/// Waits for Ctrl+C or SIGTERM: whoever started children ends them in order.
+pub async fn interrupted(texts: &Texts) -> Failure {
+    let failure = |error: std::io::Error| Failure::io(texts, "signal", &error);
+    let (mut interrupt, mut terminate) = match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+        (Err(error), _) | (_, Err(error)) => return failure(error),
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Failure::new(texts, Code::Failed, "crossport").cause(say!(texts, "stage-interrupted"))
 }
 
 /// The last lines of a log; nothing if there is none.

@@ -373,6 +373,7 @@ config-journal-segment-mib = Size at which the journal begins a new file.
 
 ## Nodes started by this program
 
+stage-interrupted = ended by Ctrl+C or SIGTERM
 stage-late = { $what }: not within { $seconds } s
 stage-ended = the node of { $name } ended: { $status }
 
@@ -384,7 +385,6 @@ demo-title = Crossport: two companies, two nodes, one machine
 demo-intro = Everything is in { $folder } and is removed at the end.
     Each ✓ was read back through the API before it was printed.
 demo-expected = { $what }: expected { $expected }, saw { $seen }
-demo-interrupted = ended by Ctrl+C or SIGTERM
 
 demo-act-companies = Two companies, each with a node of its own
 demo-ready = { $name } is up: { $api }, process { $process }

@@ -374,6 +374,7 @@ config-journal-segment-mib = Размер, с которого журнал на
 
 ## Узлы, запущенные самой программой
 
+stage-interrupted = прервано по Ctrl+C или SIGTERM
 stage-late = { $what }: не дождались за { $seconds } с
 stage-ended = узел компании { $name } завершился: { $status }
 
@@ -385,7 +386,6 @@ demo-title = Crossport: две компании, два узла, одна ма�
 demo-intro = Всё лежит в { $folder } и в конце удаляется.
     Каждая строка с ✓ напечатана только после проверки через API.
 demo-expected = { $what }: ожидалось { $expected }, получено { $seen }
-demo-interrupted = прервано по Ctrl+C или SIGTERM
 
 demo-act-companies = Две компании, у каждой свой узел
 demo-ready = { $name } работает: { $api }, процесс { $process }
