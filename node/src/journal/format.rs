@@ -316,7 +316,8 @@ impl Group {
         let (before, content) = (fields.array()?, fields.array()?);
         let (records, length) = (fields.u32()?, fields.u32()?);
         fields.finished()?;
-        Some(Group {
+        // A group contains at least its own record.
+        (length as usize >= GROUP_RECORD).then_some(Group {
             before,
             content,
             records,

@@ -17,8 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Damage, DamageReason};
 use super::format::{
-    Erased, ErasedBy, GROUP_RECORD, Group, KIND_ERASED, KIND_GROUP, Position, RecordHeader,
-    SEGMENT_HEADER,
+    Erased, ErasedBy, GROUP_RECORD, Group, KIND_ERASED, Position, RecordHeader, SEGMENT_HEADER,
 };
 use super::segment::{OnReadError, Segment, Step, Walk};
 
@@ -62,7 +61,7 @@ pub(super) fn end_hash(segment: &Arc<Segment>, length: u64) -> io::Result<Option
     let mut hash = segment.running_hash;
     while let Some(step) = walk.step()? {
         if let Step::Record(header) = step
-            && let Some(group) = read_group(&mut walk, &header)?
+            && let Some(group) = walk.group(&header)?
         {
             hash = Some(group.running_hash(header.position));
         }
@@ -113,7 +112,7 @@ impl Survey {
     fn record(&mut self, header: &RecordHeader) -> io::Result<()> {
         let start = self.walk.segment.offset(header.position);
         let place = start..start + header.stored();
-        if let Some(group) = read_group(&mut self.walk, header)? {
+        if let Some(group) = self.walk.group(header)? {
             self.begin(start, &group, header.position);
             return Ok(());
         }
@@ -239,16 +238,6 @@ impl Survey {
         };
         Ok(group.running_hash(self.walk.segment.position(place.start)))
     }
-}
-
-/// The group that starts with this record, if it is a group record and whole.
-pub(super) fn read_group(walk: &mut Walk, header: &RecordHeader) -> io::Result<Option<Group>> {
-    if header.kind != KIND_GROUP {
-        return Ok(None);
-    }
-    let checksum = walk.segment.checksum;
-    let payload = walk.payload(header)?;
-    Ok(Group::decode(payload).filter(|_| checksum.over(payload) == header.payload_crc))
 }
 
 /// Whether the damage in these parts is that of sectors which were never written.

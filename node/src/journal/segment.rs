@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile};
 use super::error::{DamageReason, JournalError};
 use super::format::{
-    Checksum, FoundHeader, Position, RECORD_HEADER, RECORD_MAGIC, RecordHeader, SEGMENT_HEADER,
-    SegmentHeader,
+    Checksum, FoundHeader, Group, KIND_GROUP, Position, RECORD_HEADER, RECORD_MAGIC, RecordHeader,
+    SEGMENT_HEADER, SegmentHeader,
 };
 use super::seal::Sealer;
 use super::{MAX_STORED_BYTES, disk};
@@ -133,6 +133,9 @@ pub(super) struct Walk {
     pub segment: Arc<Segment>,
     offset: u64,
     end: u64,
+    /// Where the group that the walk is in ends by its own record. No record crosses it: one that says so is damaged, and
+    /// taken at its word it would swallow what is appended behind it.
+    group_end: u64,
     on_read_error: OnReadError,
     buffer: Vec<u8>,
     buffer_start: u64,
@@ -147,6 +150,7 @@ impl Walk {
             segment,
             offset,
             end,
+            group_end: 0,
             on_read_error,
             buffer: Vec::new(),
             buffer_start: 0,
@@ -162,6 +166,9 @@ impl Walk {
         let from = self.offset;
         if let Some(header) = self.header_at(from)? {
             self.offset = from + header.stored();
+            if let Some(group) = self.group(&header)? {
+                self.group_end = from.saturating_add(u64::from(group.length));
+            }
             return Ok(Some(Step::Record(header)));
         }
         let to = self.resynchronise(from + 1)?;
@@ -178,6 +185,16 @@ impl Walk {
     pub fn payload(&mut self, header: &RecordHeader) -> io::Result<&[u8]> {
         let start = self.segment.offset(header.position) + RECORD_HEADER as u64;
         self.bytes(start, header.length as usize)
+    }
+
+    /// The group that starts with this record, if it is a group record and whole.
+    pub fn group(&mut self, header: &RecordHeader) -> io::Result<Option<Group>> {
+        if header.kind != KIND_GROUP {
+            return Ok(None);
+        }
+        let checksum = self.segment.checksum;
+        let payload = self.payload(header)?;
+        Ok(Group::decode(payload).filter(|_| checksum.over(payload) == header.payload_crc))
     }
 
     /// Bytes of the file, for whoever judges a damaged stretch.
@@ -209,7 +226,11 @@ impl Walk {
     }
 
     fn header_at(&mut self, offset: u64) -> io::Result<Option<RecordHeader>> {
-        let end = self.end;
+        let end = if offset < self.group_end {
+            self.end.min(self.group_end)
+        } else {
+            self.end
+        };
         if end - offset < RECORD_HEADER as u64 {
             return Ok(None);
         }

@@ -168,6 +168,40 @@ fn damage_in_the_last_group_is_kept_and_named_even_in_its_own_record() {
     }
 }
 
+/// Rewrites the header of a record so that it checks and is as long as `length` says.
+fn forge_length(file: &Path, position: Position, length: u32) {
+    change(file, |bytes| {
+        let generation: [u8; 16] = bytes[16..32].try_into().expect("sixteen bytes");
+        let checksum = format::Checksum::of_generation(&generation);
+        let header = &mut bytes[at(position)..at(position) + format::RECORD_HEADER];
+        header[8..12].copy_from_slice(&length.to_le_bytes());
+        let crc = checksum.over(&header[..24]);
+        header[24..28].copy_from_slice(&crc.to_le_bytes());
+    });
+}
+
+#[test]
+fn a_record_that_claims_more_than_its_group_swallows_nothing_that_is_appended_behind_it() {
+    let place = Place::new();
+    let (mut journal, _) = place.open();
+    let last = append_each(&mut journal, &[b"one", b"two"])[1];
+    drop(journal);
+    for length in [4, 100, 200] {
+        forge_length(&place.segments()[0], last, length);
+        let (mut journal, report) = place.open();
+        assert_eq!(report.torn_bytes, 0);
+        let new = append(&mut journal, &[open_text(b"behind the damage")]);
+        drop(journal);
+        let (journal, _) = place.open();
+        let found = readable(&journal);
+        assert_eq!(found.first(), Some(&Ok(b"one".to_vec())));
+        assert_eq!(found[1], Err(DamageReason::Header), "length {length}");
+        assert_eq!(found.last(), Some(&Ok(b"behind the damage".to_vec())));
+        let read = journal.reader().read(new[0]).expect("acknowledged");
+        assert_eq!(read.payload, b"behind the damage");
+    }
+}
+
 #[test]
 fn what_looks_like_a_record_inside_a_payload_is_not_taken_for_one() {
     let place = Place::new();
