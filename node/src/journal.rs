@@ -107,6 +107,8 @@ pub struct Journal {
     options: Options,
     shared: Arc<Shared>,
     active: Arc<Segment>,
+    /// Nothing is appended behind damage: a damaged length that reaches too far would then take the new bytes for its own.
+    active_is_damaged: bool,
     buffer: Vec<u8>,
     stopped: Option<String>,
     /// Held as long as the journal is open.
@@ -194,7 +196,8 @@ impl Journal {
         }
         let length = group_length(records)?;
         let mut offset = self.active.offset(head.position).max(SEGMENT_HEADER);
-        if offset > SEGMENT_HEADER && offset + length as u64 > self.options.segment_bytes {
+        let is_over = self.active_is_damaged || offset + length as u64 > self.options.segment_bytes;
+        if offset > SEGMENT_HEADER && is_over {
             self.begin_segment(&head)?;
             offset = SEGMENT_HEADER;
         }
@@ -296,6 +299,7 @@ impl Journal {
         match Segment::create(self.options.disk.as_ref(), &self.folder, &self.key, head) {
             Ok(segment) => {
                 self.active = Arc::new(segment);
+                self.active_is_damaged = false;
                 let mut segments = self
                     .shared
                     .segments

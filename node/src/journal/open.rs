@@ -74,6 +74,7 @@ pub(super) fn open(
             head,
             erasures: Vec::new(),
             last_note_group: Position::START,
+            is_damaged: false,
         },
         None => find_end(folder, &options, &segments, &mut report)?,
     };
@@ -98,6 +99,7 @@ pub(super) fn open(
         options,
         shared,
         active,
+        active_is_damaged: head.is_damaged,
         buffer: Vec::new(),
         stopped: None,
         _lock: lock,
@@ -120,6 +122,8 @@ struct Found {
     head: Head,
     erasures: Vec<(Position, super::format::Erased)>,
     last_note_group: Position,
+    /// Something of the last segment does not check.
+    is_damaged: bool,
 }
 
 fn lock(folder: &Path) -> Result<File, JournalError> {
@@ -334,6 +338,7 @@ fn find_end(
             head,
             erasures: Vec::new(),
             last_note_group: Position::START,
+            is_damaged: false,
         });
     }
     let failed = |source: io::Error| JournalError::io("reading", &last.path, source);
@@ -363,6 +368,7 @@ fn find_end(
         });
     }
     let last_note_group = last.position(found.last_group);
+    let is_damaged = !found.damage.is_empty() || last.running_hash.is_none();
     report.damage.extend(found.damage);
     let head = Head {
         generation,
@@ -373,6 +379,7 @@ fn find_end(
         head,
         erasures: found.erasures,
         last_note_group,
+        is_damaged,
     })
 }
 

@@ -78,7 +78,10 @@ struct Part {
 /// The last group whose own record is readable.
 struct LastGroup {
     start: u64,
+    /// Where it ends by its own word.
     end: u64,
+    /// Where its last part ends.
+    reached: u64,
     before: [u8; 32],
     after: [u8; 32],
     parts: Vec<Part>,
@@ -150,6 +153,7 @@ impl Survey {
         self.last = Some(LastGroup {
             start,
             end,
+            reached: end,
             before: group.before,
             after,
             parts: Vec::new(),
@@ -169,13 +173,20 @@ impl Survey {
         }
         let part = Part { place, damage };
         match &mut self.last {
-            Some(last) if part.place.start < last.end => last.parts.push(part),
+            Some(last) if part.place.start < last.end => {
+                // No record is cut in two because its group's length is wrong.
+                last.reached = last.reached.max(part.place.end);
+                last.parts.push(part);
+            }
             _ => self.tail.push(part),
         }
     }
 
     fn conclude(mut self) -> io::Result<Recovered> {
-        let start = self.last.as_ref().map_or(SEGMENT_HEADER, |last| last.end);
+        let start = self
+            .last
+            .as_ref()
+            .map_or(SEGMENT_HEADER, |last| last.reached);
         let before = self.last.as_ref().map(|last| last.after).or(self.before);
         let readable_end = self
             .tail
@@ -202,7 +213,7 @@ impl Survey {
         if too_short || any_never_written(&mut self.walk, &last.parts, last.start)? {
             return Ok(self.cut_at(last.start, last.start, last.before));
         }
-        Ok(self.cut_at(last.end, last.start, last.after))
+        Ok(self.cut_at(last.reached, last.start, last.after))
     }
 
     fn cut_at(self, end: u64, last_group: u64, running_hash: [u8; 32]) -> Recovered {

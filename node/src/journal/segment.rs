@@ -133,9 +133,6 @@ pub(super) struct Walk {
     pub segment: Arc<Segment>,
     offset: u64,
     end: u64,
-    /// Where the group that the walk is in ends by its own record. No record crosses it: one that says so is damaged, and
-    /// taken at its word it would swallow what is appended behind it.
-    group_end: u64,
     on_read_error: OnReadError,
     buffer: Vec<u8>,
     buffer_start: u64,
@@ -150,7 +147,6 @@ impl Walk {
             segment,
             offset,
             end,
-            group_end: 0,
             on_read_error,
             buffer: Vec::new(),
             buffer_start: 0,
@@ -166,9 +162,6 @@ impl Walk {
         let from = self.offset;
         if let Some(header) = self.header_at(from)? {
             self.offset = from + header.stored();
-            if let Some(group) = self.group(&header)? {
-                self.group_end = from.saturating_add(u64::from(group.length));
-            }
             return Ok(Some(Step::Record(header)));
         }
         let to = self.resynchronise(from + 1)?;
@@ -226,11 +219,7 @@ impl Walk {
     }
 
     fn header_at(&mut self, offset: u64) -> io::Result<Option<RecordHeader>> {
-        let end = if offset < self.group_end {
-            self.end.min(self.group_end)
-        } else {
-            self.end
-        };
+        let end = self.end;
         if end - offset < RECORD_HEADER as u64 {
             return Ok(None);
         }
