@@ -10,6 +10,7 @@ pub mod directory;
 pub mod index;
 pub mod journal;
 pub mod keystore;
+pub mod lock;
 pub mod metrics;
 pub mod network;
 pub mod node;

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::journal::disk::{self, Disk, DiskFile, RealDisk};
+use crate::lock;
 use file::{Codec, HEADER, Loaded};
 
 /// The largest key; ids are 32 bytes and a key joins a few of them.
@@ -163,7 +164,7 @@ impl Registers {
     ) -> Result<(Registers, RegistersReport), RegistersError> {
         fs::create_dir_all(folder)
             .map_err(|e| refused("creating the folder of the registers", e))?;
-        let lock = lock(folder)?;
+        let lock = take_lock(folder)?;
         let path = folder.join(FILE);
         let mut report = RegistersReport::default();
         let loaded = match fs::read(&path) {
@@ -383,20 +384,13 @@ impl Registers {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, RegistersError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join(LOCK));
-    let file = file.map_err(|e| refused("opening the lock of the registers", e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RegistersError::InUse {
+fn take_lock(folder: &Path) -> Result<File, RegistersError> {
+    lock::take(&folder.join(LOCK)).map_err(|error| match error {
+        TryLockError::WouldBlock => RegistersError::InUse {
             folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(refused("locking the registers", source)),
-    }
+        },
+        TryLockError::Error(source) => refused("locking the registers", source),
+    })
 }
 
 fn refused(what: &'static str, source: io::Error) -> RegistersError {

@@ -24,6 +24,7 @@ use super::seal::Sealer;
 use super::segment::{self, Segment};
 use super::verify::MAX_NAMED_DAMAGE;
 use super::{Journal, Options};
+use crate::lock;
 
 /// Written by a clean stop and removed at open.
 pub(super) const CLEAN_MARK: &str = "clean";
@@ -55,7 +56,7 @@ pub(super) fn open(
     options: Options,
 ) -> Result<(Journal, OpenReport), JournalError> {
     fs::create_dir_all(folder).map_err(|e| JournalError::io("creating", folder, e))?;
-    let lock = lock(folder)?;
+    let lock = take_lock(folder)?;
     let paths = segment_paths(folder)?;
     let mut report = OpenReport {
         segments: paths.len(),
@@ -126,21 +127,14 @@ struct Found {
     is_damaged: bool,
 }
 
-fn lock(folder: &Path) -> Result<File, JournalError> {
+fn take_lock(folder: &Path) -> Result<File, JournalError> {
     let path = folder.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = file.map_err(|e| JournalError::io("opening", &path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::InUse {
+    lock::take(&path).map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::InUse {
             folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(JournalError::io("locking", &path, source)),
-    }
+        },
+        TryLockError::Error(source) => JournalError::io("locking", &path, source),
+    })
 }
 
 /// The segment files in order. Files that a crash left half-made are none.
