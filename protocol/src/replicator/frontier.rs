@@ -331,6 +331,7 @@ impl Replicator {
         let Some(chat) = chat.filter(|chat| chat.owner().is_member(&partner)) else {
             return refuse(cx, partner, Some(chat_id), Refusal::NotShared);
         };
+        let own_base = chat.owner().base(&self.company).to_vec();
         let begins: Vec<(StreamId, Head)> = chat
             .owner()
             .base(&partner)
@@ -338,7 +339,10 @@ impl Replicator {
             .map(|(stream, tip)| (*stream, tip.head))
             .collect();
         for cut in &locate.streams {
-            let known = |head: &&Head| cx.log.link(&chat_id, &head.hash).is_some();
+            let own = own_base.iter().filter(|(stream, _)| *stream == cut.stream);
+            let own: Vec<Head> = own.map(|(_, tip)| tip.head).collect();
+            let known =
+                |head: &&Head| own.contains(head) || cx.log.link(&chat_id, &head.hash).is_some();
             let first = begins.iter().filter(|(stream, _)| *stream == cut.stream);
             let common = cut
                 .heads

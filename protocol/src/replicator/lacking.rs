@@ -27,12 +27,15 @@ pub(super) fn lacking(
     chat: &ChatId,
     heads: &[Head],
     tip: Head,
-    begins: u64,
+    base: &[Head],
 ) -> Lacking {
     if heads.contains(&tip) {
         return Lacking::Nothing;
     }
-    let known = |head: &Head| *head == Head::START || log.link(chat, &head.hash).is_some();
+    let begins = base.iter().map(|head| head.seq).max().unwrap_or(0);
+    let known = |head: &Head| {
+        *head == Head::START || base.contains(head) || log.link(chat, &head.hash).is_some()
+    };
     if let Some(unknown) = heads.iter().find(|head| !known(head)) {
         // Further on than this node: either it continues this branch, or the partner will send its own samples.
         return match unknown.seq {
@@ -66,19 +69,15 @@ pub(super) fn heads_of(
 ) -> Vec<Head> {
     match theirs.heads.get(stream) {
         Some(heads) if heads.iter().any(|head| *head != Head::START) => heads.clone(),
-        _ => {
-            let base = chat.owner().base(partner).iter();
-            let base = base.filter(|(at, _)| at == stream);
-            base.map(|(_, tip)| tip.head).collect()
-        }
+        _ => base_of(chat, partner, stream),
     }
 }
 
-/// The position where the history of a company begins in a stream.
-pub(super) fn begins_at(chat: &Chat, company: &CompanyId, stream: &StreamId) -> u64 {
+/// Where the history of a company begins in a stream.
+pub(super) fn base_of(chat: &Chat, company: &CompanyId, stream: &StreamId) -> Vec<Head> {
     let base = chat.owner().base(company).iter();
     let base = base.filter(|(at, _)| at == stream);
-    base.map(|(_, tip)| tip.head.seq).max().unwrap_or(0)
+    base.map(|(_, tip)| tip.head).collect()
 }
 
 /// Until when to wait before relaying a stream whose author has its own link to the partner.

@@ -27,6 +27,7 @@ pub(super) struct Known {
     payloads: Vec<Hash>,
     /// Its author made it durable.
     committed: bool,
+    bytes: u64,
 }
 
 /// What is known of one node.
@@ -76,6 +77,8 @@ pub struct Watch {
     recalled: BTreeMap<EventId, usize>,
     /// Bytes of envelopes that nodes took from partners.
     pub(super) taken_bytes: u64,
+    /// Bytes of envelopes that became void: partners may have sent on top of them before they knew.
+    pub(super) voided_bytes: u64,
 }
 
 pub(super) type Checked = Result<(), Violation>;
@@ -126,6 +129,16 @@ impl Watch {
             }
         }
         at == head || head == Head::START
+    }
+
+    /// Whether a head lies after the place where a history begins in its stream. What lies before, and what branches
+    /// off before, cannot be verified by whoever begins there.
+    pub(super) fn is_owed(&self, head: Head, base: &[(StreamId, Head)]) -> bool {
+        let stream = self.known.get(&head.hash).map(|known| known.stream);
+        let begins = base.iter().filter(|(at, _)| Some(*at) == stream);
+        let begins: Vec<Head> = begins.map(|(_, head)| *head).collect();
+        let after = begins.iter().any(|begin| self.is_ancestor(*begin, head));
+        begins.is_empty() || after && !self.is_inside(head, &begins)
     }
 
     /// Everything so far is durable at a node.
@@ -374,5 +387,6 @@ fn known_of(item: &EnvelopeItem) -> Known {
             .map(|event| event.payload_hash)
             .collect(),
         committed: false,
+        bytes: item.wire_bytes() as u64,
     }
 }

@@ -24,6 +24,8 @@ const STEPS: usize = 300;
 const MORE_STEPS: usize = 100;
 /// Events that a world has at least before it may be healed.
 const EVENTS: u64 = 40;
+/// Steps after which a world that still has too few events gets a new chat.
+const SILENT_STEPS: u64 = 2 * STEPS as u64;
 /// 2027-01-15T08:00:00Z: any time far from zero will do.
 const BEGINNING: Time = Time(1_800_000_000_000);
 
@@ -225,11 +227,21 @@ impl World {
         let steps = STEPS + self.random.below(MORE_STEPS);
         while self.watch.counts.steps < steps as u64 || self.watch.counts.events < EVENTS {
             self.step()?;
-            if self.watch.counts.steps > 20 * STEPS as u64 {
-                break;
+            if self.watch.counts.steps % SILENT_STEPS == 0 {
+                self.begin_anew()?;
             }
         }
         Ok(())
+    }
+
+    /// Where nobody may write any more (every owner is dead, every chat is frozen), somebody makes another chat.
+    fn begin_anew(&mut self) -> Checked {
+        let node = self.random.below(self.nodes.len());
+        self.start(node, true, usize::MAX)?;
+        if self.watch.counts.events >= EVENTS || !self.is_up(node) {
+            return Ok(());
+        }
+        self.make_chat(node)
     }
 
     fn step(&mut self) -> Checked {

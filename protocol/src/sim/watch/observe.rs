@@ -274,6 +274,8 @@ impl Watch {
     }
 
     fn sees_voided(&mut self, index: usize, chat: ChatId, envelopes: &[Hash]) {
+        let bytes = envelopes.iter().filter_map(|hash| self.known.get(hash));
+        self.voided_bytes += bytes.map(|known| known.bytes).sum::<u64>();
         let node = self.node_mut(index);
         node.voided.extend(envelopes);
         let is_void = |hash: &Hash| envelopes.contains(hash);

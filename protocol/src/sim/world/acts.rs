@@ -61,7 +61,18 @@ impl World {
         })
     }
 
-    fn make_chat(&mut self, node: usize) -> Checked {
+    /// It takes part again after a removal.
+    fn was_readded(&self, node: usize, chat: &ChatId) -> bool {
+        let company = self.watch.company(node);
+        let held = self.node(node).replicator.chat(chat);
+        held.is_some_and(|held| {
+            let mut spans = held.owner().spans();
+            held.owner().is_member(&company)
+                && spans.any(|(at, spans)| *at == company && spans.len() > 1)
+        })
+    }
+
+    pub(super) fn make_chat(&mut self, node: usize) -> Checked {
         // The first company knows all others, so that its chats have guests.
         let owner = if self.chats.is_empty() && self.is_up(0) {
             0
@@ -163,27 +174,24 @@ impl World {
     }
 
     fn append(&mut self, node: usize, chat: ChatId, drafts: Vec<Draft>) -> Checked {
+        let again = self.was_readded(node, &chat);
         let done = self.call(node, Cause::Local, |replicator, cx| {
             replicator.append(cx, chat, &drafts)
         })?;
         let refused = matches!(done, Err(AppendError::Refused(_) | AppendError::Content(_)));
+        let facts = self.node(node).facts.get(&chat);
+        let shows = |id: &EventId| facts.is_some_and(|facts| facts.contains_key(id));
+        let shown = done.iter().flatten().all(shows);
+        let invariant = if again {
+            Invariant::ReaddedCounts
+        } else {
+            Invariant::OwnEventsAccepted
+        };
         self.watch
             .counts
-            .check(Invariant::OwnEventsAccepted, !refused, || {
+            .check(invariant, !refused && shown, || {
                 format!("node {node} cannot write: {done:?}")
             })?;
-        if done.is_ok() {
-            let again = self.node(node).replicator.chat(&chat).is_some_and(|chat| {
-                let company = self.watch.company(node);
-                let mut spans = chat.owner().spans();
-                spans.any(|(held, spans)| *held == company && spans.len() > 1)
-            });
-            if again {
-                self.watch
-                    .counts
-                    .check(Invariant::ReaddedCounts, true, String::new)?;
-            }
-        }
         self.settle(node)
     }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Habits, Made, World};
 use crate::event::{Event, kind};
 use crate::fold::{Actor, Fact, fold_message, target_of};
-use crate::ids::{ChatId, EventId, Hash, Head};
+use crate::ids::{ChatId, EventId, Hash, Head, StreamId};
 use crate::owner_log::{History, OwnerLog, StreamCut};
 
 use crate::replicator::{Chat, ReadLog, Replicator};
 use crate::sim::counts::{Invariant, Violation};
 use crate::sim::shell::{Seen, Shell};
-use crate::sim::watch::{Cause, Checked, has_payload};
+use crate::sim::watch::{Cause, Checked, Watch, has_payload};
 
 /// Rounds in which time passes and links compare what they hold.
 const ROUNDS: usize = 24;
@@ -35,7 +35,8 @@ impl World {
         for wire in &mut self.wires {
             wire.blocked = false;
         }
-        let before = (self.watch.taken_bytes, self.data_bytes);
+        let useful = |watch: &Watch| watch.taken_bytes + watch.voided_bytes;
+        let before = (useful(&self.watch), self.data_bytes);
         for wire in 0..self.wires.len() {
             self.link_up(wire)?;
         }
@@ -117,7 +118,7 @@ impl World {
         if self.chats.iter().any(forked) {
             return Ok(());
         }
-        let gained = self.watch.taken_bytes.saturating_sub(before.0);
+        let gained = self.watch.taken_bytes + self.watch.voided_bytes - before.0;
         let sent = self.data_bytes.saturating_sub(before.1);
         let partners = self.nodes.len() as u64;
         let bound = 2 * partners * gained + 20_000 * self.chats.len() as u64;
@@ -271,6 +272,7 @@ impl World {
             for index in 0..self.nodes.len() {
                 self.check_deleted(index, &chat)?;
                 self.check_cuts(index, &chat)?;
+                self.check_readded(index, &chat)?;
             }
             if self.is_forked(&chat) {
                 continue;
@@ -334,6 +336,38 @@ impl World {
         Ok(())
     }
 
+    /// What a company wrote after it was added again, and what no cut excludes, is shown wherever it is held.
+    fn check_readded(&mut self, index: usize, chat: &ChatId) -> Checked {
+        let shell = self.nodes.get(index).expect("as many as there are nodes");
+        let Some(held) = shell.replicator.chat(chat) else {
+            return Ok(());
+        };
+        let facts = shell.facts.get(chat);
+        for (company, spans) in held.owner().spans() {
+            let Some(again) = spans.get(1) else { continue };
+            for (hash, stored) in shell.log.envelopes(chat) {
+                let state = held.streams().find(|(id, _)| **id == stored.link.stream);
+                let is_whole = state.is_some_and(|(_, state)| state.is_delivered_whole());
+                let after = stored.link.tip.owner_at.seq >= again.from;
+                if stored.link.stream.company != *company || !after || !is_whole {
+                    continue;
+                }
+                let event = EventId {
+                    envelope: *hash,
+                    place: 0,
+                };
+                let shown = facts.is_some_and(|facts| facts.contains_key(&event));
+                let counts = self.watch.counts_for(shell, *chat, stored.link.tip.head);
+                self.watch
+                    .counts
+                    .check(Invariant::ReaddedCounts, shown || !counts, || {
+                        format!("node {index} holds {event} of a company that was added again and does not show it")
+                    })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Everybody shows everything that anybody shows, apart from what lies before their history.
     fn check_state(&mut self, chat: &ChatId, circle: &[usize]) -> Checked {
         let mut all: BTreeMap<EventId, Head> = BTreeMap::new();
@@ -357,16 +391,17 @@ impl World {
             let Some(owner) = self.owner_log(*index, chat) else {
                 continue;
             };
-            let base: Vec<Head> = owner
+            let base: Vec<(StreamId, Head)> = owner
                 .base(&company)
                 .iter()
-                .map(|(_, tip)| tip.head)
+                .map(|(stream, tip)| (*stream, tip.head))
                 .collect();
             let full = owner.history() == History::FULL;
             let facts = self.node(*index).facts.get(chat);
             let lacks = all.iter().find(|(event, head)| {
                 !facts.is_some_and(|facts| facts.contains_key(event))
-                    && !self.watch.is_inside(**head, &base)
+                    && self.watch.is_owed(**head, &base)
+                    && !self.is_stuck(*index, chat, head)
                     && self.partner_shows(*index, circle, chat, event)
             });
             let lacks = lacks.map(|(event, _)| *event);
@@ -391,6 +426,18 @@ impl World {
                 })?;
         }
         Ok(())
+    }
+
+    /// What a node holds of a stream waits for a key: whether anybody has it, [`Self::waits`] asks.
+    fn is_stuck(&self, index: usize, chat: &ChatId, head: &Head) -> bool {
+        let shell = self.node(index);
+        let stored = shell.log.stored(chat, &head.hash);
+        let held = shell.replicator.chat(chat);
+        stored.zip(held).is_some_and(|(stored, held)| {
+            let mut streams = held.streams();
+            streams
+                .any(|(stream, state)| *stream == stored.link.stream && !state.is_delivered_whole())
+        })
     }
 
     /// A node gets back what a partner of its own has; what lies behind one that joined later is out of reach.

@@ -1,0 +1,223 @@
+//! Random worlds at scale: every invariant in tens of thousands of seeded worlds, and the planted bugs that prove that a
+//! world can turn red.
+//!
+//! Owns how many worlds run, on how many threads, and what a failing one prints. What a world is and what must hold in
+//! it belongs to `protocol::sim`. A world is a pure function of its seed and of the protocol's bytes, so that one
+//! failing seed is enough to see it again:
+//!
+//! CROSSPORT_SIM_SEED=7 cargo test --release -p crossport-tests --test simulation one_world -- --nocapture
+//! CROSSPORT_SIM_WORLDS=200000 CROSSPORT_SIM_FIRST=20000 cargo test --release -p crossport-tests --test simulation random
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use crossport_protocol::replicator::Bug;
+use crossport_protocol::sim::{self, Counts, Failure, Fault, Invariant};
+
+const QUICK_WORLDS: u64 = 20_000;
+const LONG_WORLDS: u64 = 1_000_000;
+/// What a world must have had before it counts.
+const FEWEST_STEPS: u64 = 300;
+const FEWEST_EVENTS: u64 = 40;
+/// Failing worlds that are told; after these the run ends, because more would say the same.
+const TOLD: usize = 8;
+/// Worlds in which a planted bug must show at least once. Each shows in far fewer.
+const WORLDS_FOR_A_BUG: u64 = 2_000;
+
+/// Each bug with the invariant that must see it. Other invariants may break, too: a world that breaks another one first
+/// is passed over.
+const BUGS: [(Bug, Invariant); 13] = [
+    (Bug::SkipSignature, Invariant::NothingForged),
+    (Bug::ReusePosition, Invariant::NoForkWithoutRollback),
+    (Bug::SkipCut, Invariant::NothingBeyondCut),
+    (Bug::SkipScope, Invariant::FromMembersOnly),
+    (Bug::SendBeforeCommit, Invariant::SentAfterCommit),
+    (Bug::CounterIncarnation, Invariant::OwnEventsAccepted),
+    (Bug::SingleReadWatermark, Invariant::ReadOnlyWhatWasShown),
+    (Bug::AckBeforeSync, Invariant::StatedAfterCommit),
+    (Bug::SkipErasure, Invariant::ErasedStaysErased),
+    (Bug::NaiveEveryCut, Invariant::ReaddedCounts),
+    (Bug::KeepEpochOnRemoval, Invariant::KeysOnlyToEntitled),
+    (Bug::ForgetFork, Invariant::EqualFrontiers),
+    (Bug::ReusedRandom, Invariant::NonceOnce),
+];
+
+#[test]
+fn random_worlds_keep_every_invariant() -> Result<()> {
+    let long = std::env::var_os("CROSSPORT_LONG").is_some_and(|value| value == "1");
+    let worlds = number("WORLDS")?.unwrap_or(if long { LONG_WORLDS } else { QUICK_WORLDS });
+    let first = number("FIRST")?.unwrap_or(0);
+    let began = Instant::now();
+    let run = Run::of(first..first + worlds);
+    let took = began.elapsed();
+    say(&format!(
+        "random worlds from seed {first} in {took:.1?} on {} threads: {}",
+        threads(),
+        run.counts
+    ))?;
+    ensure!(run.failures.is_empty(), "{}", run.failures.join("\n"));
+    ensure!(
+        run.counts.worlds == worlds,
+        "only {} of {worlds} worlds ran",
+        run.counts.worlds
+    );
+    // A rare fault needs many worlds: a short run by hand may miss one, the quick run may not.
+    let never = run.counts.never();
+    ensure!(
+        never.is_empty() || worlds < QUICK_WORLDS,
+        "never exercised in {worlds} worlds: {never:?}"
+    );
+    ensure!(run.counts.fewest_steps >= FEWEST_STEPS, "a short world");
+    ensure!(run.counts.fewest_events >= FEWEST_EVENTS, "an idle world");
+    let tenth = worlds / 10;
+    let real = run.counts.times(Fault::Ed25519);
+    ensure!(
+        real >= tenth * 8 / 10 || worlds < QUICK_WORLDS,
+        "only {real} of {worlds} worlds signed with ed25519"
+    );
+    Ok(())
+}
+
+/// The world of CROSSPORT_SIM_SEED, line by line; without it the first one, so that telling is tried, too.
+#[test]
+fn one_world_tells_what_happens() -> Result<()> {
+    let seed = number("SEED")?;
+    let asked = seed.is_some();
+    let lines = std::rc::Rc::new(std::cell::Cell::new(0u64));
+    let counted = lines.clone();
+    let told = sim::run_telling(
+        seed.unwrap_or(0),
+        None,
+        Box::new(move |line| {
+            counted.set(counted.get() + 1);
+            if asked {
+                println!("{line}");
+            }
+        }),
+    );
+    ensure!(told.is_ok(), "{}", told.err().map_or_else(String::new, |failure| advice(&failure)));
+    ensure!(lines.get() > FEWEST_STEPS / 10, "nothing was told");
+    Ok(())
+}
+
+#[test]
+fn every_planted_bug_turns_worlds_red() -> Result<()> {
+    let mut missed = Vec::new();
+    for (bug, invariant) in BUGS {
+        match first_red(bug, invariant) {
+            Some((seed, others)) => say(&format!(
+                "{bug:?}: {invariant:?} in world {seed}, after {others} that broke something else"
+            ))?,
+            None => missed.push(format!("{bug:?} never broke {invariant:?}")),
+        }
+    }
+    ensure!(missed.is_empty(), "{}", missed.join("\n"));
+    Ok(())
+}
+
+/// The control of the control: without a bug the same worlds are green, so that it is the bug that turns them red.
+#[test]
+fn the_same_worlds_without_a_bug_are_green() -> Result<()> {
+    let run = Run::of(0..200);
+    ensure!(run.failures.is_empty(), "{}", run.failures.join("\n"));
+    Ok(())
+}
+
+/// The first world in which a bug breaks an invariant, and how many broke another one before.
+fn first_red(bug: Bug, invariant: Invariant) -> Option<(u64, u64)> {
+    let mut others = 0;
+    for seed in 0..WORLDS_FOR_A_BUG {
+        // A bug may also break what the replicator asserts of itself.
+        match catch_unwind(|| sim::run(seed, Some(bug))) {
+            Ok(Err(failure)) if failure.violation.invariant == invariant => {
+                return Some((seed, others));
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => others += 1,
+        }
+    }
+    None
+}
+
+/// What many worlds came to.
+#[derive(Default)]
+struct Run {
+    counts: Counts,
+    failures: Vec<String>,
+}
+
+impl Run {
+    fn of(seeds: std::ops::Range<u64>) -> Run {
+        let next = AtomicU64::new(seeds.start);
+        let whole = Mutex::new(Run::default());
+        std::thread::scope(|scope| {
+            for _ in 0..threads() {
+                scope.spawn(|| {
+                    let part = Run::take(&next, seeds.end);
+                    let mut whole = whole.lock().expect("no thread panics while it holds it");
+                    whole.counts.add(&part.counts);
+                    whole.failures.extend(part.failures);
+                });
+            }
+        });
+        whole.into_inner().expect("no thread panics while it holds it")
+    }
+
+    /// Takes one seed after the other until none is left.
+    fn take(next: &AtomicU64, end: u64) -> Run {
+        let mut run = Run::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return run;
+            }
+            match catch_unwind(AssertUnwindSafe(|| sim::run(seed, None))) {
+                Ok(Ok(counts)) => run.counts.add(&counts),
+                Ok(Err(failure)) => run.failures.push(advice(&failure)),
+                Err(_) => run.failures.push(again(seed, "panicked")),
+            }
+            if run.failures.len() >= TOLD {
+                next.store(end, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn advice(failure: &Failure) -> String {
+    again(failure.seed, &failure.to_string())
+}
+
+fn again(seed: u64, what: &str) -> String {
+    let what: String = what.chars().take(600).collect();
+    format!(
+        "world {seed}: {what}\n  again: CROSSPORT_SIM_SEED={seed} cargo test --release -p crossport-tests --test simulation \
+         one_world -- --nocapture"
+    )
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A number from the environment: CROSSPORT_SIM_SEED, CROSSPORT_SIM_WORLDS, CROSSPORT_SIM_FIRST.
+fn number(name: &str) -> Result<Option<u64>> {
+    let name = format!("CROSSPORT_SIM_{name}");
+    let Some(value) = std::env::var_os(&name) else {
+        return Ok(None);
+    };
+    match value.to_str().and_then(|value| value.parse().ok()) {
+        Some(number) => Ok(Some(number)),
+        None => bail!("{name} must be a number"),
+    }
+}
+
+/// Past the capture of the test harness: the figures of a green run must be seen, too.
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stderr().lock();
+    writeln!(out, "{line}")?;
+    Ok(())
+}
