@@ -36,13 +36,13 @@ const BUGS: [(Bug, Invariant); 13] = [
     (Bug::SkipCut, Invariant::NothingBeyondCut),
     (Bug::SkipScope, Invariant::FromMembersOnly),
     (Bug::SendBeforeCommit, Invariant::SentAfterCommit),
-    (Bug::CounterIncarnation, Invariant::OwnEventsAccepted),
+    (Bug::CounterIncarnation, Invariant::ClocksNeverBack),
     (Bug::SingleReadWatermark, Invariant::ReadOnlyWhatWasShown),
     (Bug::AckBeforeSync, Invariant::StatedAfterCommit),
     (Bug::SkipErasure, Invariant::ErasedStaysErased),
     (Bug::NaiveEveryCut, Invariant::ReaddedCounts),
     (Bug::KeepEpochOnRemoval, Invariant::KeysOnlyToEntitled),
-    (Bug::ForgetFork, Invariant::EqualFrontiers),
+    (Bug::ForgetFork, Invariant::DeliveredWithinHeld),
     (Bug::ReusedRandom, Invariant::NonceOnce),
 ];
 

@@ -6,8 +6,11 @@ use super::chat::{Chat, is_ancestor};
 use super::link::{Partner, Theirs, refuse};
 use super::{Alarm, Context, Refusal, Replicator};
 use super::{Output, ReadLog};
-use crate::frame::{Digests, Frontier, FrontierBody, Locate};
+use crate::codec;
+use crate::envelope::EnvelopeHeader;
+use crate::frame::{Digests, EnvelopeItem, Frontier, FrontierBody, Locate};
 use crate::ids::{ChatId, CompanyId, Head, StreamId};
+use crate::limits;
 use crate::owner_log::StreamCut;
 
 /// What an own frontier says of the conversation.
@@ -385,5 +388,41 @@ impl Replicator {
         }
         heads.retain(|held| !is_ancestor(&past, &chat_id, *held, head));
         heads.push(head);
+    }
+
+    /// The partner holds a branch that a cut excludes here. It is not taken, but where it parts from what is held says
+    /// from where on the partner lacks the accepted one.
+    pub(super) fn note_excluded_branch(
+        &mut self,
+        log: &dyn ReadLog,
+        partner: CompanyId,
+        chat_id: ChatId,
+        item: &EnvelopeItem,
+    ) {
+        let header = codec::decode(&item.envelope.header.0, limits::HEADER_BYTES);
+        let Ok(header): Result<EnvelopeHeader, _> = header else {
+            return;
+        };
+        let parent = Head {
+            seq: header.first_seq.saturating_sub(1),
+            hash: header.prev,
+        };
+        let past = self.fresh.over(log);
+        let is_known =
+            |head: &Head| *head == Head::START || past.link(&chat_id, &head.hash).is_some();
+        if !is_known(&parent) {
+            return;
+        }
+        let link = self.partners.get_mut(&partner);
+        let Some(link) = link.and_then(|partner| partner.link.as_mut()) else {
+            return;
+        };
+        let theirs = link.theirs.entry(chat_id).or_default();
+        let heads = theirs.heads.entry(header.stream).or_default();
+        heads.retain(is_known);
+        if !heads.contains(&parent) {
+            heads.push(parent);
+        }
+        link.dirty.insert(chat_id);
     }
 }

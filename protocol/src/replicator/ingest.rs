@@ -331,12 +331,15 @@ impl Replicator {
                     _ if parent == Head::START => Tip::start(parent),
                     Some(link) if link.stream == envelope.header.stream => link.tip,
                     Some(_) => return Err(Refusal::Gap),
-                    // A branch that parts before this company's history begins: its predecessor never comes.
-                    None if self.begins_at(chat, &envelope.header.stream) > parent.seq => {
-                        Tip::start(parent)
-                    }
                     // Nobody but a later joiner may have the rest of the stream: it is taken with a gap before it.
-                    None => attested(chat, &envelope.header.stream, &parent).ok_or(Refusal::Gap)?,
+                    None => match attested(chat, &envelope.header.stream, &parent) {
+                        Some(tip) => tip,
+                        // A branch that parts before this company's history begins: its predecessor never comes.
+                        None if self.begins_at(chat, &envelope.header.stream) >= parent.seq => {
+                            Tip::start(parent)
+                        }
+                        None => return Err(Refusal::Gap),
+                    },
                 }
             }
         };
@@ -467,9 +470,8 @@ impl Replicator {
         let state = chat.core.streams.entry(stream).or_default();
         state.span = admission.span;
         state.closed = admission.closed;
-        let completes_cut = state.is_forked() && state.ends_at(&envelope.head());
         let detached = detached && !state.has_head(&parent);
-        if detached && parent.seq >= begins {
+        if detached && parent.seq > begins {
             state.gaps.push(parent);
         }
         let gap = state.gaps.iter().map(|gap| gap.seq).max().unwrap_or(0);
@@ -485,6 +487,7 @@ impl Replicator {
             envelope.parent(),
             Tip::of(&envelope.header, envelope.head()),
         );
+        let completes_cut = state.is_forked() && state.ends_at(&envelope.head());
         if detached || fills {
             let past = self.fresh.over(cx.log);
             state.join_branches(|tip, end| is_ancestor(&past, &chat_id, tip, end));
@@ -494,7 +497,7 @@ impl Replicator {
             self.keep_own(cx, origin, &envelope);
         }
         // What lies before this company's history or before a gap is no fork but a belated part.
-        let belated = detached || parent.seq < begins || envelope.head().seq <= gap;
+        let belated = detached || parent.seq <= begins || envelope.head().seq <= gap;
         if let (true, false, Some(first)) = (forked, belated, sibling) {
             cx.out
                 .push(fork_alarm(chat_id, stream, first, envelope.hash));

@@ -28,6 +28,7 @@ pub(super) fn lacking(
     heads: &[Head],
     tip: Head,
     base: &[Head],
+    their_base: &[Head],
 ) -> Lacking {
     if heads.contains(&tip) {
         return Lacking::Nothing;
@@ -42,6 +43,9 @@ pub(super) fn lacking(
             seq if seq > tip.seq => Lacking::Nothing,
             // From before this node's history: what it has follows, with a gap that others may fill.
             seq if seq < begins => Lacking::After(Head::START),
+            // Where the partner's history begins there is nothing before it to be found: this is another branch.
+            seq if their_base.contains(unknown) => Lacking::After(back_to(log, chat, tip, seq)),
+            seq if back_to(log, chat, tip, seq).seq > seq => Lacking::After(Head::START),
             _ => Lacking::Unknown(*unknown),
         };
     }
@@ -58,6 +62,17 @@ pub(super) fn lacking(
         .filter(|head| is_ancestor(log, chat, **head, tip));
     let from = on_branch.max().or(heads.iter().max());
     Lacking::After(from.copied().unwrap_or(Head::START))
+}
+
+/// The last head before `tip` that is not beyond a position; one beyond it where the chain before it is not here.
+fn back_to(log: &dyn ReadLog, chat: &ChatId, tip: Head, seq: u64) -> Head {
+    let mut at = tip;
+    while at.seq > seq
+        && let Some(link) = log.link(chat, &at.hash)
+    {
+        at = link.parent;
+    }
+    at
 }
 
 /// What the partner holds of a stream; a newcomer at least what lies before its history.

@@ -522,7 +522,12 @@ impl Replicator {
                     // Who sends an envelope holds it.
                     self.note_their_head(cx.log, partner, chat_id, ingested.stream, ingested.head);
                 }
-                Err(refusal) => self.settle(cx, partner, chat_id, Err(refusal)),
+                Err(refusal) => {
+                    if refusal == Refusal::BeyondCut {
+                        self.note_excluded_branch(cx.log, partner, chat_id, item);
+                    }
+                    self.settle(cx, partner, chat_id, Err(refusal));
+                }
             }
         }
         if any {

@@ -411,7 +411,8 @@ impl Replicator {
             let base = base_of(chat, &own_company, stream);
             for tip in state.heads() {
                 let heads = heads_of(theirs, chat, &partner, stream);
-                match lacking(cx.log, &chat_id, &heads, tip, &base) {
+                let their_base = base_of(chat, &partner, stream);
+                match lacking(cx.log, &chat_id, &heads, tip, &base, &their_base) {
                     Lacking::Nothing => {}
                     Lacking::Unknown(head) => {
                         if link.located.insert((chat_id, *stream, head)) {

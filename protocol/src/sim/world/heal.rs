@@ -211,7 +211,22 @@ impl World {
         let what = if a.owner().head() != b.owner().head() {
             format!("owner log {:?} {:?}", a.owner().head(), b.owner().head())
         } else if self.known_heads(a, [one, other]) != self.known_heads(b, [one, other]) {
-            format!("heads {:?} {:?}", a.heads(), b.heads())
+            let [first, second] = [a, b].map(|chat| self.known_heads(chat, [one, other]));
+            let only = |these: &[StreamCut], those: &[StreamCut]| {
+                let others = these.iter().filter(|cut| !those.contains(cut));
+                others.map(told_cut).collect::<Vec<_>>()
+            };
+            let bases = |chat: &Chat| {
+                let of = [one, other].map(|index| self.watch.company(index));
+                let begins = of.iter().flat_map(|company| chat.owner().base(company));
+                begins.map(|(_, tip)| tip.head).collect::<Vec<_>>()
+            };
+            format!(
+                "heads only at {one} {:?}, only at {other} {:?}, histories begin at {:?}",
+                only(&first, &second),
+                only(&second, &first),
+                bases(a)
+            )
         } else if self.waits(a, one) || self.waits(b, other) {
             format!("delivered {:?} {:?}", a.delivered(), b.delivered())
         } else if !a.statements().eq(b.statements()) {
@@ -249,18 +264,23 @@ impl World {
             .all(|epoch| (0..self.nodes.len()).any(|other| has(other, *epoch)))
     }
 
-    /// The heads of a chat beyond where the history of either of two nodes begins: what lies before, one of them never
-    /// had, and may be what nobody has any more.
+    /// The heads of a chat that two nodes can bring to each other. Apart from these are heads that only say where the
+    /// history of one of them begins, and which neither has: they may be what nobody has any more.
     fn known_heads(&self, chat: &Chat, nodes: [usize; 2]) -> Vec<StreamCut> {
+        let id = chat.id();
         let mut heads = chat.heads();
-        for node in nodes {
-            let company = self.watch.company(node);
-            for cut in &mut heads {
+        for cut in &mut heads {
+            let is_here = |head: &Head| {
+                let mut logs = nodes.iter().map(|node| &self.node(*node).log);
+                logs.any(|log| log.stored(&id, &head.hash).is_some())
+            };
+            let begins = nodes.iter().flat_map(|node| {
+                let company = self.watch.company(*node);
                 let base = chat.owner().base(&company).iter();
-                let base = base.filter(|(stream, _)| *stream == cut.stream);
-                let begins = base.map(|(_, tip)| tip.head.seq).max().unwrap_or(0);
-                cut.heads.retain(|head| head.seq > begins);
-            }
+                base.filter(|(stream, _)| *stream == cut.stream)
+            });
+            let begins = begins.map(|(_, tip)| tip.head.seq).max().unwrap_or(0);
+            cut.heads.retain(|head| head.seq > begins && is_here(head));
         }
         heads.retain(|cut| !cut.heads.is_empty());
         heads
@@ -526,6 +546,14 @@ fn leads_to(shell: &Shell, chat: &ChatId, end: Head, envelope: &Hash) -> bool {
         }
     }
     shell.log.link(chat, envelope).is_some()
+}
+
+fn told_cut(cut: &StreamCut) -> String {
+    let heads = cut.heads.iter();
+    let heads: Vec<String> = heads
+        .map(|head| format!("{}:{}", head.seq, head.hash.short()))
+        .collect();
+    format!("{}={}", cut.stream.incarnation % 10_000, heads.join("+"))
 }
 
 fn fact(id: EventId, seen: &Seen, event: &Event) -> Fact {
