@@ -70,6 +70,11 @@ impl Replicator {
             .iter()
             .map(|chat| (*chat, self.theirs_as_ours(*chat, &partner)))
             .collect();
+        let keyless: Vec<ChatId> = agreed
+            .iter()
+            .filter(|chat| self.lacks_key(chat))
+            .copied()
+            .collect();
         let unanswered: Vec<ChatId> = agreed
             .into_iter()
             .filter(|chat| self.awaits_admission(chat))
@@ -89,6 +94,10 @@ impl Replicator {
         for chat in differing {
             link.owe(chat, Asking::Reply);
         }
+        // Digests say nothing of keys.
+        for chat in keyless {
+            link.owe(chat, Asking::Nothing);
+        }
         if digests.last {
             let named = std::mem::take(&mut link.named);
             for chat in shared.into_iter().filter(|chat| !named.contains(chat)) {
@@ -102,6 +111,18 @@ impl Replicator {
         self.chats.get(chat).is_some_and(|chat| {
             let owner = chat.owner();
             owner.invitation(&self.company).is_some() && !owner.is_member(&self.company)
+        })
+    }
+
+    /// An epoch that this company is entitled to has no key here.
+    fn lacks_key(&self, chat_id: &ChatId) -> bool {
+        self.chats.get(chat_id).is_some_and(|chat| {
+            let owner = chat.owner();
+            owner.is_member(&self.company)
+                && owner
+                    .entitled(&self.company)
+                    .iter()
+                    .any(|epoch| !self.keys.contains_key(&(*chat_id, *epoch)))
         })
     }
 
