@@ -29,7 +29,7 @@ pub struct RegisterContent {
     pub chat: ChatId,
     pub company: CompanyId,
     pub node: NodeKey,
-    /// Grows with every publication: max(now in milliseconds, last + 1).
+    /// Grows with every publication: 44 bits of max(now in milliseconds, those of the last + 1), then 20 random bits.
     pub number: u64,
     pub epoch: u32,
     /// The sealed list of [`ReadEntry`].

@@ -22,7 +22,7 @@ pub struct StatementContent {
     pub node: NodeKey,
     /// Random per database of the node: a restored node's statements are told apart.
     pub generation: u64,
-    /// Grows with every statement: max(now in milliseconds, last + 1).
+    /// Grows with every statement: 44 bits of max(now in milliseconds, those of the last + 1), then 20 random bits.
     pub number: u64,
     pub time: Time,
     pub owner_at: Position,

@@ -244,6 +244,18 @@ pub(super) fn is_inside(log: &dyn ReadLog, chat: &ChatId, heads: &[Head], head: 
     heads.iter().any(|end| is_ancestor(log, chat, head, *end))
 }
 
+/// True when `head` is `end` or lies before it, or may do so behind what is not held of the chain before `end`.
+pub(super) fn may_lead_to(log: &dyn ReadLog, chat: &ChatId, head: Head, end: Head) -> bool {
+    let mut at = end;
+    while at.seq > head.seq {
+        match log.link(chat, &at.hash) {
+            Some(link) => at = link.parent,
+            None => return true,
+        }
+    }
+    at == head
+}
+
 /// True when `ancestor` is `head` or lies before it on its chain, as far as the chain is held.
 pub(super) fn is_ancestor(log: &dyn ReadLog, chat: &ChatId, ancestor: Head, head: Head) -> bool {
     let mut at = head;

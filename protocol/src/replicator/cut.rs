@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::chat::is_ancestor;
+use super::chat::{is_ancestor, may_lead_to};
 use super::{Context, Output, ReadLog, Replicator};
 use crate::ids::{ChatId, CompanyId, Hash, Head, Position, StreamId};
 use crate::owner_log::Standing;
@@ -99,12 +99,7 @@ fn cut_stream(
     state: &mut StreamState,
     allowed: &[Head],
 ) -> Vec<Hash> {
-    let is_held = |end: &Head| state.has_head(end) || log.link(chat, &end.hash).is_some();
-    let (held, lacking): (Vec<Head>, Vec<Head>) = allowed.iter().partition(|end| is_held(end));
-    let counts = |head: Head| {
-        held.iter().any(|end| is_ancestor(log, chat, head, *end))
-            || lacking.iter().any(|end| end.seq > head.seq)
-    };
+    let counts = |head: Head| allowed.iter().any(|end| may_lead_to(log, chat, head, *end));
     let mut void = Vec::new();
     let mut kept: Vec<Tip> = Vec::new();
     for tip in &state.tips {

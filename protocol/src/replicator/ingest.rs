@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chat::{Chat, is_ancestor};
+use super::chat::{Chat, is_ancestor, may_lead_to};
 use super::{Alarm, Context, Output, ReadLog, Record, Replicator};
 use crate::codec;
 use crate::envelope::{EnvelopeError, VerifiedEnvelope};
@@ -295,16 +295,11 @@ impl Replicator {
         if cut.heads.contains(&head) {
             return Ok(Some(cut.heads.clone()));
         }
-        let state = chat.core.streams.get(&stream);
         let past = self.fresh.over(cx.log);
-        let is_held = |end: &Head| {
-            state.is_some_and(|state| state.has_head(end))
-                || past.link(&chat.id(), &end.hash).is_some()
-        };
         let may_lead_inside = cut
             .heads
             .iter()
-            .any(|end| end.seq > head.seq && !is_held(end));
+            .any(|end| end.seq > head.seq && may_lead_to(&past, &chat.id(), head, *end));
         if !may_lead_inside || cut.heads.contains(&parent) {
             return Err(Refusal::BeyondCut);
         }
@@ -487,11 +482,14 @@ impl Replicator {
             envelope.parent(),
             Tip::of(&envelope.header, envelope.head()),
         );
-        let completes_cut = state.is_forked() && state.ends_at(&envelope.head());
         if detached || fills {
             let past = self.fresh.over(cx.log);
             state.join_branches(|tip, end| is_ancestor(&past, &chat_id, tip, end));
         }
+        // Now it can be seen which branches lead to what a cut allows.
+        let completes_cut = state.closed.is_some()
+            && state.is_forked()
+            && (fills || state.ends_at(&envelope.head()));
         chat.arrived.insert(stream, cx.now);
         if own {
             self.keep_own(cx, origin, &envelope);

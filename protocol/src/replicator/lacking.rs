@@ -30,7 +30,8 @@ pub(super) fn lacking(
     base: &[Head],
     their_base: &[Head],
 ) -> Lacking {
-    if heads.contains(&tip) {
+    // What lies before the partner's history counts as held there, on every branch.
+    if heads.contains(&tip) || their_base.iter().any(|head| tip.seq <= head.seq) {
         return Lacking::Nothing;
     }
     let begins = base.iter().map(|head| head.seq).max().unwrap_or(0);

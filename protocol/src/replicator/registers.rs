@@ -1,13 +1,14 @@
 //! Delivery statements and read registers: made here, taken from others, relayed by anyone.
 
 use super::chat::is_ancestor;
-use super::{Context, Output, ReadLog, Refusal, Register, Replicator};
+use super::{Alarm, Context, Output, ReadLog, Refusal, Register, Replicator};
 use crate::clock::Time;
 use crate::ids::{ChatId, CompanyId, Handle, Head, StreamId};
 use crate::limits;
 use crate::owner_log::StreamCut;
 use crate::read::{ReadEntry, ReadRegister, RegisterPlace};
 use crate::statement::{self, Statement, StatementContent};
+use crate::suite::Random;
 
 impl Replicator {
     /// Moves the read frontier of a local person: up to these heads everything was shown. Published by [`Self::pump`].
@@ -86,7 +87,7 @@ impl Replicator {
             company: self.company,
             node: self.node_key,
             generation: self.generation,
-            number: cx.now.0.max(last.saturating_add(1)),
+            number: number_after(last, cx.now, cx.random),
             time: cx.now,
             owner_at: chat.owner().head(),
             heads: chat.delivered(),
@@ -117,7 +118,7 @@ impl Replicator {
             .reads
             .get(&self.node_key)
             .map_or(0, |register| register.content.number);
-        let number = cx.now.0.max(last.saturating_add(1));
+        let number = number_after(last, cx.now, cx.random);
         let place = RegisterPlace {
             chat: chat_id,
             company: self.company,
@@ -187,7 +188,10 @@ impl Replicator {
             self.mark_dirty(chat_id);
             return Ok(());
         }
-        self.check_own_heads(cx, chat_id, &content.heads)?;
+        if let Err(refusal) = self.check_own_heads(cx, chat_id, &content.heads) {
+            self.doubt_own_past(cx, chat_id, content.company);
+            return Err(refusal);
+        }
         self.keep_register(Register::Statement(statement.clone()));
         self.mark_dirty(chat_id);
         cx.out.push(Output::StoreRegister(Register::Statement(
@@ -262,6 +266,22 @@ impl Replicator {
         Ok(())
     }
 
+    /// A company has seen what this node does not know to have written. It may lie, or this node was put back to an
+    /// older copy without knowing. As with what partners claim to hold, it is believed once: the next event opens a new
+    /// incarnation, and what was said of the old one is taken when it comes again.
+    fn doubt_own_past(&mut self, cx: &mut Context<'_>, chat_id: ChatId, by: CompanyId) {
+        let Some(chat) = self.chats.get_mut(&chat_id) else {
+            return;
+        };
+        if chat.doubted_by.insert(by) && chat.core.own.take().is_some() {
+            self.store_footing(cx, chat_id);
+            cx.out.push(Output::Alarm(Alarm::Rollback {
+                chat: chat_id,
+                partner: by,
+            }));
+        }
+    }
+
     pub(super) fn receive_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -288,8 +308,9 @@ impl Replicator {
         }
         if content.company == self.company && content.node == self.node_key {
             self.merge_own_reads(cx, &register);
-        } else {
-            self.check_read_heads(cx, &register)?;
+        } else if let Err(refusal) = self.check_read_heads(cx, &register) {
+            self.doubt_own_past(cx, chat_id, register.content.company);
+            return Err(refusal);
         }
         self.keep_register(Register::Read(register.clone()));
         self.mark_dirty(chat_id);
@@ -401,6 +422,18 @@ pub(super) fn raise(
 ) {
     let held = numbers.entry(node).or_insert(0);
     *held = (*held).max(number);
+}
+
+/// The number of the next register. A node that was put back to an older copy may number anew what others hold of it; the
+/// part that is left to chance keeps two different registers from bearing one number, which nobody could tell apart.
+fn number_after(last: u64, now: Time, random: &mut dyn Random) -> u64 {
+    const CHANCE_BITS: u32 = 20;
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    let chance = u64::from(u32::from_le_bytes(bytes) >> (u32::BITS - CHANCE_BITS));
+    let ms = now.0.max((last >> CHANCE_BITS).saturating_add(1));
+    let number = (ms.min(u64::MAX >> CHANCE_BITS) << CHANCE_BITS) | chance;
+    number.max(last.saturating_add(1))
 }
 
 /// Limits heads to what is delivered: a head that is not delivered yet counts as the delivered one before it.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::frame::{EnvelopeItem, Frame};
 use crate::ids::{ChatId, CompanyId, EventId, Handle, Hash, Head, NodeKey, StreamId};
 use crate::owner_log::{OwnerLog, StreamCut};
+use crate::replicator::Chat;
 use crate::seal::NONCE_BYTES;
 use crate::suite::Signature;
 
@@ -295,7 +296,7 @@ impl Watch {
 
     /// What one node says of itself fits together.
     pub fn inspect(&mut self, index: usize, shell: &Shell) -> Checked {
-        for (chat_id, chat) in shell.replicator.chats() {
+        for (_, chat) in shell.replicator.chats() {
             for (stream, state) in chat.streams() {
                 let tips: Vec<Head> = state.heads().collect();
                 let within = state
@@ -310,7 +311,7 @@ impl Watch {
                     })?;
             }
             for (handle, entry) in chat.own_reads() {
-                self.inspect_reads(index, chat_id, handle, &entry.heads, &chat.delivered())?;
+                self.inspect_reads(index, chat, handle, &entry.heads)?;
             }
         }
         Ok(())
@@ -319,15 +320,16 @@ impl Watch {
     fn inspect_reads(
         &mut self,
         index: usize,
-        chat: &ChatId,
+        chat: &Chat,
         handle: &Handle,
         heads: &[StreamCut],
-        delivered: &[StreamCut],
     ) -> Checked {
+        let delivered = chat.delivered();
+        let base = chat.owner().base(&self.company(index)).to_vec();
         let node = self.per.get(index).expect("as many as there are nodes");
         let asked = node
             .asked
-            .get(&(*chat, *handle))
+            .get(&(chat.id(), *handle))
             .map_or(&[][..], |asked| asked);
         for cut in heads {
             let reached = delivered.iter().find(|held| held.stream == cut.stream);
@@ -342,7 +344,13 @@ impl Watch {
                     })?;
                 // After a restore the own register may name what is still on its way back; after a cut what is void.
                 let node = self.per.get(index).expect("as many as there are nodes");
-                let excused = node.restored || node.rolled_back || node.voided.contains(&head.hash);
+                // Before the place where the history begins anew nothing is delivered any more.
+                let mut begins = base.iter().filter(|(stream, _)| *stream == cut.stream);
+                let is_before = begins.any(|(_, tip)| head.seq <= tip.head.seq);
+                let excused = node.restored
+                    || node.rolled_back
+                    || is_before
+                    || node.voided.contains(&head.hash);
                 let within = excused || self.is_inside(*head, reached);
                 self.counts
                     .check(Invariant::ReadWithinDelivered, within, || {

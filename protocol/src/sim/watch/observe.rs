@@ -237,9 +237,16 @@ impl Watch {
             Standing::Member(span) => span.until.as_ref().is_none_or(|(_, cuts)| {
                 let cut = cuts.iter().find(|cut| cut.stream == known.stream);
                 cut.is_some_and(|cut| {
-                    // While an accepted head is not here, what may lead to it is shown.
+                    // While what leads to an accepted head is not here, what may lead to it is shown.
                     let lacks = |end: &Head| {
-                        end.seq > head.seq && shell.log.stored(&chat.id(), &end.hash).is_none()
+                        let mut at = *end;
+                        while at.seq > head.seq {
+                            match shell.log.stored(&chat.id(), &at.hash) {
+                                Some(stored) => at = stored.link.parent,
+                                None => return true,
+                            }
+                        }
+                        false
                     };
                     self.is_inside(head, &cut.heads) || cut.heads.iter().any(lacks)
                 })

@@ -231,9 +231,19 @@ impl World {
         } else if self.waits(a, one) || self.waits(b, other) {
             format!("delivered {:?} {:?}", a.delivered(), b.delivered())
         } else if !a.statements().eq(b.statements()) {
-            "statements".to_owned()
+            let only = |these: &Chat, those: &Chat| {
+                let mut held = these.statements();
+                held.find(|one| !those.statements().any(|other| other == *one))
+                    .cloned()
+            };
+            format!("statements {:?} {:?}", only(a, b), only(b, a))
         } else if !a.reads().eq(b.reads()) {
-            "read registers".to_owned()
+            let numbers = |chat: &Chat| {
+                let held = chat.reads().map(|held| &held.content);
+                held.map(|held| (held.node, held.number))
+                    .collect::<Vec<_>>()
+            };
+            format!("read registers {:?} {:?}", numbers(a), numbers(b))
         } else {
             return None;
         };
