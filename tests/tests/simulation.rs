@@ -99,7 +99,12 @@ fn one_world_tells_what_happens() -> Result<()> {
             }
         }),
     );
-    ensure!(told.is_ok(), "{}", told.err().map_or_else(String::new, |failure| advice(&failure)));
+    ensure!(
+        told.is_ok(),
+        "{}",
+        told.err()
+            .map_or_else(String::new, |failure| advice(&failure))
+    );
     ensure!(lines.get() > FEWEST_STEPS / 10, "nothing was told");
     Ok(())
 }
@@ -164,7 +169,9 @@ impl Run {
                 });
             }
         });
-        whole.into_inner().expect("no thread panics while it holds it")
+        whole
+            .into_inner()
+            .expect("no thread panics while it holds it")
     }
 
     /// Takes one seed after the other until none is left.

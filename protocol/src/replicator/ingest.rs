@@ -454,10 +454,8 @@ impl Replicator {
         let own = stream.node == self.node_key && stream.company == self.company;
         let parent = envelope.parent();
         let past = self.fresh.over(cx.log);
-        let begins = self
-            .chats
-            .get(&chat_id)
-            .map_or(0, |chat| self.begins_at(chat, &stream));
+        let chat = self.chats.get(&chat_id);
+        let begins = chat.map_or(0, |chat| self.begins_at(chat, &stream));
         let detached = parent != Head::START && past.link(&chat_id, &parent.hash).is_none();
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;

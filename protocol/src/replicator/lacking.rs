@@ -24,12 +24,14 @@ pub(super) enum Lacking {
 
 pub(super) fn lacking(
     log: &dyn ReadLog,
-    chat: &ChatId,
+    chat: &Chat,
+    [own, partner]: [&CompanyId; 2],
+    stream: &StreamId,
     heads: &[Head],
     tip: Head,
-    base: &[Head],
-    their_base: &[Head],
 ) -> Lacking {
+    let [base, their_base] = [own, partner].map(|company| base_of(chat, company, stream));
+    let chat = &chat.id();
     // What lies before the partner's history counts as held there, on every branch.
     if heads.contains(&tip) || their_base.iter().any(|head| tip.seq <= head.seq) {
         return Lacking::Nothing;

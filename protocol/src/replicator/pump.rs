@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 
 use super::chat::Chat;
 use super::frontier::Asking;
-use super::lacking::{
-    Lacking, Sending, base_of, fill_gaps, heads_of, lacking, relay_wait, samples,
-};
+use super::lacking::{Lacking, Sending, fill_gaps, heads_of, lacking, relay_wait, samples};
 use super::link::{
     ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight,
 };
@@ -408,11 +406,10 @@ impl Replicator {
                 break;
             };
             let wait = relay_wait(chat, &link.direct, stream, own_company, cx.now);
-            let base = base_of(chat, &own_company, stream);
             for tip in state.heads() {
                 let heads = heads_of(theirs, chat, &partner, stream);
-                let their_base = base_of(chat, &partner, stream);
-                match lacking(cx.log, &chat_id, &heads, tip, &base, &their_base) {
+                let ends = [&own_company, &partner];
+                match lacking(cx.log, chat, ends, stream, &heads, tip) {
                     Lacking::Nothing => {}
                     Lacking::Unknown(head) => {
                         if link.located.insert((chat_id, *stream, head)) {

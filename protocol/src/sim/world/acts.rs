@@ -187,11 +187,9 @@ impl World {
         } else {
             Invariant::OwnEventsAccepted
         };
-        self.watch
-            .counts
-            .check(invariant, !refused && shown, || {
-                format!("node {node} cannot write: {done:?}")
-            })?;
+        self.watch.counts.check(invariant, !refused && shown, || {
+            format!("node {node} cannot write: {done:?}")
+        })?;
         self.settle(node)
     }
 
