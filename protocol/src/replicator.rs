@@ -237,6 +237,12 @@ pub enum Bug {
     NaiveEveryCut,
     KeepEpochOnRemoval,
     ForgetFork,
+    /// A restored owner decides at once, without asking what its partners know.
+    TrustOldOwnerLog,
+    /// A recall does not ask what may have left.
+    ForgetExposure,
+    /// Whoever takes part is given every key that there is.
+    SkipEntitlement,
     /// Of a shell: random numbers are part of what a backup puts back.
     ReusedRandom,
 }

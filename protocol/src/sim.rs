@@ -5,6 +5,7 @@
 //! it checks it works out again from signed headers and from what the journals hold.
 
 pub mod counts;
+pub mod explore;
 pub mod log;
 pub mod quiet;
 pub mod random;

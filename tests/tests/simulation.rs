@@ -1,5 +1,5 @@
 //! Random worlds at scale: every invariant in tens of thousands of seeded worlds, and the planted bugs that prove that a
-//! world can turn red.
+//! world can turn red. Beside them small scopes, searched in every order from named beginnings.
 //!
 //! Owns how many worlds run, on how many threads, and what a failing one prints. What a world is and what must hold in
 //! it belongs to `protocol::sim`. A world is a pure function of its seed and of the protocol's bytes, so that one
@@ -11,11 +11,12 @@
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use crossport_protocol::replicator::Bug;
+use crossport_protocol::sim::explore::{Grain, Limits, SCENARIOS, Scenario, explore};
 use crossport_protocol::sim::{self, Counts, Failure, Fault, Invariant};
 
 const QUICK_WORLDS: u64 = 20_000;
@@ -27,6 +28,19 @@ const FEWEST_EVENTS: u64 = 40;
 const TOLD: usize = 8;
 /// Worlds in which a planted bug must show at least once. Each shows in far fewer.
 const WORLDS_FOR_A_BUG: u64 = 2_000;
+
+/// More than the largest scope has: each is searched whole. A search that a change of the protocol makes larger says that
+/// it was cut short.
+const SCOPE: Limits = Limits {
+    states: 20_000,
+    ends: 1_000,
+};
+/// The same scopes with every end of a link on its own, as far as memory goes: some 50 KB a state.
+const FINE_SCOPE: Limits = Limits {
+    states: 60_000,
+    ends: 3_000,
+};
+const FEWEST_SCOPES: usize = 8;
 
 /// Each bug with the invariant that must see it. Other invariants may break, too: a world that breaks another one first
 /// is passed over.
@@ -48,8 +62,8 @@ const BUGS: [(Bug, Invariant); 13] = [
 
 #[test]
 fn random_worlds_keep_every_invariant() -> Result<()> {
-    let long = std::env::var_os("CROSSPORT_LONG").is_some_and(|value| value == "1");
-    let worlds = number("WORLDS")?.unwrap_or(if long { LONG_WORLDS } else { QUICK_WORLDS });
+    let usual = if is_long() { LONG_WORLDS } else { QUICK_WORLDS };
+    let worlds = number("WORLDS")?.unwrap_or(usual);
     let first = number("FIRST")?.unwrap_or(0);
     let began = Instant::now();
     let run = Run::of(first..first + worlds);
@@ -89,16 +103,12 @@ fn one_world_tells_what_happens() -> Result<()> {
     let asked = seed.is_some();
     let lines = std::rc::Rc::new(std::cell::Cell::new(0u64));
     let counted = lines.clone();
-    let told = sim::run_telling(
-        seed.unwrap_or(0),
-        None,
-        Box::new(move |line| {
-            counted.set(counted.get() + 1);
-            if asked {
-                println!("{line}");
-            }
-        }),
-    );
+    let told = sim::run_telling(seed.unwrap_or(0), None, move |line: String| {
+        counted.set(counted.get() + 1);
+        if asked {
+            println!("{line}");
+        }
+    });
     ensure!(
         told.is_ok(),
         "{}",
@@ -130,6 +140,82 @@ fn the_same_worlds_without_a_bug_are_green() -> Result<()> {
     let run = Run::of(0..200);
     ensure!(run.failures.is_empty(), "{}", run.failures.join("\n"));
     Ok(())
+}
+
+#[test]
+fn small_scopes_hold_and_show_their_planted_bugs() -> Result<()> {
+    let began = Instant::now();
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads() {
+            scope.spawn(|| {
+                while let Some((scenario, bug, invariant)) =
+                    SCENARIOS.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let searched = search(scenario, *bug, *invariant);
+                    let mut told = told.lock().expect("no thread panics while it holds it");
+                    told.push((scenario.name, searched));
+                }
+            });
+        }
+    });
+    let told = told
+        .into_inner()
+        .expect("no thread panics while it holds it");
+    let mut broken = Vec::new();
+    for (name, searched) in &told {
+        match searched {
+            Ok(line) => say(&format!("{name}: {line}"))?,
+            Err(error) => broken.push(format!("{name}: {error}")),
+        }
+    }
+    let (took, scopes) = (began.elapsed(), told.len());
+    say(&format!(
+        "{scopes} small scopes in {took:.1?} on {} threads",
+        threads()
+    ))?;
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    ensure!(told.len() >= FEWEST_SCOPES, "only {scopes} small scopes");
+    Ok(())
+}
+
+/// Searches a scope without a bug, where nothing may be found, and with its bug, which must be.
+fn search(scenario: &Scenario, bug: Bug, invariant: Invariant) -> Result<String> {
+    let mut told = searched(scenario, SCOPE)?;
+    if is_long() {
+        let fine = Scenario {
+            grain: Grain::End,
+            ..*scenario
+        };
+        told = format!("{told}; finer: {}", searched(&fine, FINE_SCOPE)?);
+    }
+    match explore(scenario, Some(bug), SCOPE) {
+        Err(found) if found.violation.invariant == invariant => Ok(format!(
+            "{told}; {bug:?} breaks {invariant:?} after {} states by {:?}",
+            found.states, found.way
+        )),
+        Err(found) => bail!("{bug:?} broke something else: {}", found.violation),
+        Ok(_) => bail!("{bug:?} broke nothing"),
+    }
+}
+
+/// A scope in which nothing may be found.
+fn searched(scenario: &Scenario, limits: Limits) -> Result<String> {
+    match explore(scenario, None, limits) {
+        Err(found) => bail!("{} on the way {:?}", found.violation, found.way),
+        Ok(search) => {
+            ensure!(search.compared > 0, "no state was brought to rest");
+            Ok(format!(
+                "{} distinct states ({}), {} steps, depth {}, {} brought to rest",
+                search.states,
+                if search.whole { "all" } else { "cut short" },
+                search.steps,
+                search.depth,
+                search.compared
+            ))
+        }
+    }
 }
 
 /// The first world in which a bug breaks an invariant, and how many broke another one before.
@@ -204,6 +290,10 @@ fn again(seed: u64, what: &str) -> String {
         "world {seed}: {what}\n  again: CROSSPORT_SIM_SEED={seed} cargo test --release -p crossport-tests --test simulation \
          one_world -- --nocapture"
     )
+}
+
+fn is_long() -> bool {
+    std::env::var_os("CROSSPORT_LONG").is_some_and(|value| value == "1")
 }
 
 fn threads() -> usize {

@@ -256,6 +256,10 @@ impl Replicator {
         let Some(chat) = self.chats.get(chat_id) else {
             return Vec::new();
         };
+        #[cfg(feature = "sim")]
+        if self.has_bug(super::Bug::ForgetExposure) {
+            return Vec::new();
+        }
         let exposed = |company: &CompanyId| match self.exposed.get(company) {
             None => false,
             Some(None) => true,

@@ -6,6 +6,7 @@
 mod observe;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::counts::{Counts, Invariant, Violation};
 use super::log::header_of;
@@ -56,6 +57,17 @@ pub(super) struct PerNode {
     asked: BTreeMap<(ChatId, Handle), Vec<Head>>,
 }
 
+impl PerNode {
+    /// Something is not durable yet.
+    fn waits(&self) -> bool {
+        !(self.uncommitted.is_empty()
+            && self.shown_uncommitted.is_empty()
+            && self.clocks_uncommitted.is_empty()
+            && self.erased_uncommitted.is_empty()
+            && self.recalled_uncommitted.is_empty())
+    }
+}
+
 /// How a call of the replicator came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -70,10 +82,10 @@ pub struct Watch {
     pub counts: Counts,
     companies: Vec<CompanyId>,
     nodes: Vec<NodeKey>,
-    pub(super) known: BTreeMap<Hash, Known>,
-    nonces: BTreeMap<[u8; NONCE_BYTES], Hash>,
+    pub(super) known: Rc<BTreeMap<Hash, Known>>,
+    nonces: Rc<BTreeMap<[u8; NONCE_BYTES], Hash>>,
     keys: BTreeMap<[u8; 32], (ChatId, u32)>,
-    pub(super) per: Vec<PerNode>,
+    pub(super) per: Vec<Rc<PerNode>>,
     /// By whom.
     recalled: BTreeMap<EventId, usize>,
     /// Bytes of envelopes that nodes took from partners.
@@ -85,14 +97,14 @@ pub struct Watch {
 pub(super) type Checked = Result<(), Violation>;
 
 impl Watch {
-    pub fn new(shells: &[Shell]) -> Watch {
+    pub fn new(shells: &[Rc<Shell>]) -> Watch {
         Watch {
-            companies: shells.iter().map(Shell::id).collect(),
+            companies: shells.iter().map(|shell| shell.id()).collect(),
             nodes: shells
                 .iter()
                 .map(|shell| shell.replicator.node_key())
                 .collect(),
-            per: vec![PerNode::default(); shells.len()],
+            per: shells.iter().map(|_| Rc::default()).collect(),
             ..Watch::default()
         }
     }
@@ -113,7 +125,14 @@ impl Watch {
     }
 
     fn node_mut(&mut self, index: usize) -> &mut PerNode {
-        self.per.get_mut(index).expect("as many as there are nodes")
+        Rc::make_mut(self.per.get_mut(index).expect("as many as there are nodes"))
+    }
+
+    /// It was put back to an older copy, and could know so or not.
+    pub(super) fn put_back(&mut self, index: usize, unknowing: bool) {
+        let node = self.node_mut(index);
+        node.restored |= !unknowing;
+        node.rolled_back |= unknowing;
     }
 
     /// Whether a head is one of `ends` or lies before one; None when an end is nobody's envelope.
@@ -144,13 +163,17 @@ impl Watch {
 
     /// Everything so far is durable at a node.
     pub fn committed(&mut self, index: usize) {
+        if !self.node(index).waits() {
+            return;
+        }
         let own = self.nodes.get(index).copied();
-        let node = self.per.get_mut(index).expect("as many as there are nodes");
+        let node = Rc::make_mut(self.per.get_mut(index).expect("as many as there are nodes"));
         for (chat, hash) in node.uncommitted.drain(..) {
             node.committed.insert((chat, hash));
             node.ever_committed.insert(hash);
-            if let Some(known) = self.known.get_mut(&hash)
-                && Some(known.stream.node) == own
+            let author = self.known.get(&hash).map(|known| known.stream.node);
+            if author == own
+                && let Some(known) = Rc::make_mut(&mut self.known).get_mut(&hash)
             {
                 known.committed = true;
             }
@@ -164,7 +187,7 @@ impl Watch {
 
     /// A node has started again. Without an older copy nothing that was durable may be missing.
     pub fn restarted(&mut self, index: usize, shell: &Shell, older_copy: bool) -> Checked {
-        let node = self.per.get_mut(index).expect("as many as there are nodes");
+        let node = Rc::make_mut(self.per.get_mut(index).expect("as many as there are nodes"));
         node.uncommitted.clear();
         node.clocks_uncommitted.clear();
         node.shown_uncommitted.clear();
@@ -233,7 +256,7 @@ impl Watch {
     pub fn recalled(
         &mut self,
         index: usize,
-        shells: &[Shell],
+        shells: &[Rc<Shell>],
         chat: ChatId,
         event: EventId,
     ) -> Checked {

@@ -2,10 +2,12 @@
 //! from a seed.
 
 mod acts;
+pub(super) mod explored;
 mod faults;
 mod heal;
 mod tell;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -57,10 +59,10 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Result<Counts, Failure> {
 pub fn run_telling(
     seed: u64,
     bug: Option<Bug>,
-    tell: Box<dyn FnMut(String)>,
+    tell: impl FnMut(String) + 'static,
 ) -> Result<Counts, Failure> {
     let mut world = World::new(seed, bug);
-    world.tell = Some(tell);
+    world.tell = Some(Rc::new(RefCell::new(tell)));
     run_world(world, seed)
 }
 
@@ -96,6 +98,7 @@ struct Habits {
     clock_jump: usize,
     owner_dies: usize,
     group_commit: usize,
+    checkpoint: usize,
 }
 
 /// Frames under way between two nodes; `up` is what both believe.
@@ -115,11 +118,14 @@ struct Made {
     owner: usize,
 }
 
-struct World {
+/// A world between two steps. A copy of it goes its own way.
+#[derive(Clone)]
+pub(super) struct World {
     random: Seeded,
     now: Time,
     bug: Option<Bug>,
-    nodes: Vec<Shell>,
+    /// Shared between copies of a world until one of them touches a node.
+    nodes: Vec<Rc<Shell>>,
     /// A node that is down runs nothing; a dead one never comes back.
     down: Vec<bool>,
     dead: Vec<bool>,
@@ -130,7 +136,7 @@ struct World {
     watch: Watch,
     /// Bytes of envelope frames that were sent.
     data_bytes: u64,
-    tell: Option<Box<dyn FnMut(String)>>,
+    tell: Option<Rc<RefCell<dyn FnMut(String)>>>,
 }
 
 fn habit(random: &mut Seeded, one_in: usize) -> usize {
@@ -156,6 +162,7 @@ impl Habits {
             clock_jump: habit(random, 120),
             owner_dies: habit(random, 300),
             group_commit: habit(random, 6),
+            checkpoint: 40,
         }
     }
 }
@@ -169,36 +176,36 @@ impl World {
             Suite::KeyedHash
         };
         let count = 3 + random.below(4);
-        let companies: Vec<Rc<Company>> = (0..count)
-            .map(|index| {
-                Rc::new(Company::new(
-                    suite,
-                    &format!("company {index}"),
-                    &mut random,
-                ))
-            })
-            .collect();
+        let companies = companies(suite, count, &mut random);
         let ends = partnerships(&mut random, count);
-        let nodes: Vec<Shell> = (0..count)
-            .map(|index| {
-                let is_partner =
-                    |other: &usize| ends.contains(&[index.min(*other), index.max(*other)]);
-                let partners = (0..count).filter(is_partner);
-                let partners = partners.filter_map(|other| companies.get(other).cloned());
-                let company = companies.get(index).expect("made above").clone();
-                let mut shell = Shell::new(company, partners.collect(), random.split());
-                shell.plant(bug);
-                shell
-            })
-            .collect();
-        let mut watch = Watch::new(&nodes);
-        watch.counts.fault(match suite {
+        let mut world = World::of(companies, &ends, random, bug);
+        world.watch.counts.fault(match suite {
             Suite::Ed25519 => Fault::Ed25519,
             Suite::KeyedHash => Fault::KeyedHash,
         });
-        let habits = Habits::draw(&mut random);
-        let wires = ends.into_iter().map(|ends| Wire {
-            ends,
+        world.habits = Habits::draw(&mut world.random);
+        world
+    }
+
+    /// Companies that are partners as `ends` say, without any chat; nothing goes wrong of itself.
+    fn of(
+        companies: Vec<Rc<Company>>,
+        ends: &[[usize; 2]],
+        mut random: Seeded,
+        bug: Option<Bug>,
+    ) -> World {
+        let count = companies.len();
+        let node = |(index, company): (usize, &Rc<Company>)| {
+            let is_partner = |other: &usize| ends.contains(&[index.min(*other), index.max(*other)]);
+            let partners = (0..count).filter(is_partner);
+            let partners = partners.filter_map(|other| companies.get(other).cloned());
+            let mut shell = Shell::new(company.clone(), partners.collect(), random.split());
+            shell.plant(bug);
+            Rc::new(shell)
+        };
+        let nodes: Vec<Rc<Shell>> = companies.iter().enumerate().map(node).collect();
+        let wires = ends.iter().map(|ends| Wire {
+            ends: *ends,
             up: false,
             blocked: false,
             queues: [VecDeque::new(), VecDeque::new()],
@@ -212,11 +219,11 @@ impl World {
             chats: Vec::new(),
             data_bytes: 0,
             tell: None,
+            watch: Watch::new(&nodes),
+            habits: Habits::default(),
             random,
             bug,
             nodes,
-            habits,
-            watch,
         }
     }
 
@@ -228,7 +235,7 @@ impl World {
         let steps = STEPS + self.random.below(MORE_STEPS);
         while self.watch.counts.steps < steps as u64 || self.watch.counts.events < EVENTS {
             self.step()?;
-            if self.watch.counts.steps % SILENT_STEPS == 0 {
+            if self.watch.counts.steps.is_multiple_of(SILENT_STEPS) {
                 self.begin_anew()?;
             }
         }
@@ -259,13 +266,18 @@ impl World {
 
     fn note(&mut self, line: impl FnOnce() -> String) {
         let step = self.watch.counts.steps;
-        if let Some(tell) = &mut self.tell {
-            tell(format!("{step} {}", line()));
+        if let Some(tell) = &self.tell {
+            (tell.borrow_mut())(format!("{step} {}", line()));
         }
     }
 
     fn node(&self, index: usize) -> &Shell {
         self.nodes.get(index).expect("as many as there are nodes")
+    }
+
+    fn node_mut(&mut self, index: usize) -> &mut Shell {
+        let node = self.nodes.get_mut(index);
+        Rc::make_mut(node.expect("as many as there are nodes"))
     }
 
     fn is_up(&self, index: usize) -> bool {
@@ -292,11 +304,7 @@ impl World {
         act: impl FnOnce(&mut Replicator, &mut Context<'_>) -> T,
     ) -> Result<T, Violation> {
         let now = self.now_at(index);
-        let node = self
-            .nodes
-            .get_mut(index)
-            .expect("as many as there are nodes");
-        let (result, outputs) = node.call(now, act);
+        let (result, outputs) = self.node_mut(index).call(now, act);
         for output in &outputs {
             self.note(|| format!("  node {index}: {}", told(output)));
         }
@@ -325,11 +333,7 @@ impl World {
             self.commit(index);
         }
         let now = self.now_at(index);
-        let node = self
-            .nodes
-            .get_mut(index)
-            .expect("as many as there are nodes");
-        let (sends, outputs) = node.pump(now);
+        let (sends, outputs) = self.node_mut(index).pump(now);
         for output in &outputs {
             self.note(|| format!("  node {index}: {}", told(output)));
         }
@@ -348,18 +352,11 @@ impl World {
     }
 
     fn commit(&mut self, index: usize) {
-        let node = self
-            .nodes
-            .get_mut(index)
-            .expect("as many as there are nodes");
-        node.commit();
+        self.node_mut(index).commit();
         self.watch.committed(index);
-        if self.random.one_in(40) {
-            let node = self
-                .nodes
-                .get_mut(index)
-                .expect("as many as there are nodes");
-            node.take_checkpoint();
+        let rarely = self.habits.checkpoint;
+        if rarely > 0 && self.random.one_in(rarely) {
+            self.node_mut(index).take_checkpoint();
         }
     }
 
@@ -504,6 +501,12 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn companies(suite: Suite, count: usize, random: &mut Seeded) -> Vec<Rc<Company>> {
+    let name = |index: usize| format!("company {index}");
+    let companies = (0..count).map(|index| Company::new(suite, &name(index), random));
+    companies.map(Rc::new).collect()
 }
 
 /// Who is a partner of whom. The first company knows everybody; others may lack a link with each other.

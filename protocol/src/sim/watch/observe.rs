@@ -1,5 +1,7 @@
 //! Every output of every call, looked at once.
 
+use std::rc::Rc;
+
 use super::{Cause, Checked, Watch, known_of};
 use crate::envelope::VerifiedEnvelope;
 use crate::frame::EnvelopeItem;
@@ -128,7 +130,7 @@ impl Watch {
             format!("node {index} wrote {hash:?} with an earlier clock than before")
         })?;
         self.counts.events += header.events.len() as u64;
-        self.known.insert(hash, known_of(item));
+        Rc::make_mut(&mut self.known).insert(hash, known_of(item));
         Ok(())
     }
 
@@ -160,7 +162,8 @@ impl Watch {
             return Ok(());
         };
         let hash = Hash::of(&[sealed]);
-        let held = *self.nonces.entry(*nonce).or_insert(hash);
+        let nonces = Rc::make_mut(&mut self.nonces);
+        let held = *nonces.entry(*nonce).or_insert(hash);
         self.counts.check(Invariant::NonceOnce, held == hash, || {
             format!("the nonce {nonce:02x?} sealed two different things")
         })

@@ -131,7 +131,7 @@ impl World {
         self.settle(made.owner)
     }
 
-    fn invite(&mut self, made: Made, guest: usize) -> Checked {
+    pub(super) fn invite(&mut self, made: Made, guest: usize) -> Checked {
         let company = self.watch.company(guest);
         let expires = self.now_at(made.owner).plus_ms(24 * 3_600_000);
         let done = self.call(made.owner, Cause::Local, |replicator, cx| {
@@ -140,7 +140,7 @@ impl World {
         self.decided(made.owner, done)
     }
 
-    fn rotate(&mut self, made: Made) -> Checked {
+    pub(super) fn rotate(&mut self, made: Made) -> Checked {
         self.watch.counts.fault(Fault::RotatedEpoch);
         let done = self.call(made.owner, Cause::Local, |replicator, cx| {
             replicator.rotate(cx, made.id)
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// What an owner may be refused: it is not sure of its log, the chat is frozen, the act makes no sense.
-    fn decided(&mut self, owner: usize, done: Result<(), OwnerActError>) -> Checked {
+    pub(super) fn decided(&mut self, owner: usize, done: Result<(), OwnerActError>) -> Checked {
         use crate::owner_log::RecordError;
         match done {
             Ok(())
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    fn append(&mut self, node: usize, chat: ChatId, drafts: Vec<Draft>) -> Checked {
+    pub(super) fn append(&mut self, node: usize, chat: ChatId, drafts: Vec<Draft>) -> Checked {
         let again = self.was_readded(node, &chat);
         let done = self.call(node, Cause::Local, |replicator, cx| {
             replicator.append(cx, chat, &drafts)

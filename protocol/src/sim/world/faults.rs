@@ -186,13 +186,11 @@ impl World {
         }
         let now = self.now_at(index);
         let older_copy = self.node(index).journal.len() > entries;
-        let node = self
-            .nodes
-            .get_mut(index)
-            .expect("as many as there are nodes");
+        let node = self.node(index);
         if node.has_checkpoint(entries) {
             self.watch.counts.fault(Fault::StartFromCheckpoint);
         }
+        let node = self.node_mut(index);
         let refused = node.restart(now, continuity, entries);
         let kept = node.journal.len();
         self.note(|| format!("node {index} starts with {kept} entries, continuity {continuity}, older {older_copy}"));
@@ -215,13 +213,7 @@ impl World {
         self.crash(index)?;
         let back = self.random.below(30);
         let kept = self.node(index).length_before(back);
-        let watched = self
-            .watch
-            .per
-            .get_mut(index)
-            .expect("as many as there are nodes");
-        watched.restored |= !continuity;
-        watched.rolled_back |= continuity;
+        self.watch.put_back(index, continuity);
         self.start(index, continuity, kept)
     }
 

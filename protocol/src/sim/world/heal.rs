@@ -73,7 +73,7 @@ impl World {
     }
 
     /// Delivers until nothing is under way and nobody wants to be woken soon.
-    fn drain(&mut self) -> Checked {
+    pub(super) fn drain(&mut self) -> Checked {
         let limit = self.watch.counts.frames + FRAMES;
         for _ in 0..400 {
             while let Some((wire, side)) = self.busy_wire() {
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// Two owner records at one position, anywhere: people must decide, agreement is not to be had.
-    fn is_forked(&self, chat: &ChatId) -> bool {
+    pub(super) fn is_forked(&self, chat: &ChatId) -> bool {
         let logs: Vec<&OwnerLog> = (0..self.nodes.len())
             .filter_map(|index| self.owner_log(index, chat))
             .collect();
