@@ -98,10 +98,7 @@ impl Context {
 
     /// An id that nobody used before, for commands that write more than once.
     pub fn fresh_id(&self) -> Result<String, Failure> {
-        let mut bytes = [0_u8; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Failure::io(self.texts, "getrandom", &error))?;
-        Ok(hex::encode(bytes))
+        crate::stage::fresh_id(self.texts)
     }
 
     /// Asks on a terminal; elsewhere only `--yes` says yes.

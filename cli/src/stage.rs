@@ -16,7 +16,7 @@ use crossport_node::api::types::Code;
 use crossport_node::say;
 use crossport_node::texts::Texts;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Between two looks at something that is awaited: far below the aims that are measured by looking (tenths of a second),
@@ -56,9 +56,13 @@ pub fn late(what: &str, within: Duration, texts: &Texts) -> Failure {
 
 /// An id that makes a write repeatable.
 pub fn fresh_id(texts: &Texts) -> Result<String, Failure> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::io(texts, "getrandom", &error))?;
-    Ok(hex::encode(bytes))
+    let mut random = [0_u8; 10];
+    getrandom::fill(&mut random).map_err(|error| Failure::io(texts, "getrandom", &error))?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A machine that believes to live before 1970 has ids that are as unique, only not in order.
+    let millis = since.map_or(0, |since| since.as_millis() as u64);
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+    Ok(id.simple().to_string())
 }
 
 /// Waits for Ctrl+C or SIGTERM: whoever started children ends them in order.

@@ -94,8 +94,8 @@ impl Core {
     }
 
     pub fn new_chat(&mut self, caller: Caller, new: &NewChat) -> Answer<Made<Chat>> {
-        let hash = crate::core::client_hash(&new.client_id);
-        let posted = self.store.posted(&caller.user, &hash);
+        let key = crate::core::client_key(&new.client_id);
+        let posted = self.store.posted(&caller.user, &key);
         if let Some(made) = self.sound(posted) {
             return self
                 .chat_row(&ChatId(made.envelope.0), &caller.user)
@@ -138,7 +138,7 @@ impl Core {
             place: 0,
         };
         let done = self.store.stage_fact(&crate::store::Fact::Posted {
-            entries: vec![(caller.user, hash, made)],
+            entries: vec![(caller.user, key, made)],
         });
         self.sound(done);
         self.bring_in(chat, &caller.user, &people)?;

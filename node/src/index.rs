@@ -1,12 +1,13 @@
-//! The index: what can be found without reading the journal. A cache in sled, and the only user of sled.
+//! The index: what can be found without reading the journal. A cache in redb, and the only user of redb.
 //!
-//! Owns one tree with prefixed keys (the tables are in `index/rows.rs`), the rows that are not written yet, and where in
-//! the journal the written ones stand: (generation, applied position, running hash) are in the same batch as the rows.
-//! It must not read the journal nor know a record. Losing it costs a rebuild and nothing else, so sled is never waited
-//! for: its own flushing is off, and after a crash it may be behind.
+//! Owns one table with prefixed keys (the tables of the index are in `index/rows.rs`), the rows that are not written yet,
+//! and where in the journal the written ones stand: (generation, applied position, running hash) are in the same
+//! transaction as the rows. It must not read the journal nor know a record. Losing it costs a rebuild and nothing else, so
+//! rows are gathered in memory and written some thousands at a time: a row that changes with every message is written once
+//! for hundreds, and after a crash the index is behind by what the journal replays in a moment.
 //!
 //! There are two views. What was committed is what people may be shown; what is staged as well is what the next decision
-//! follows from.
+//! follows from. A row lives in one of three layers, the newest hides the older: staged, committed, written.
 
 pub mod arrivals;
 pub mod rows;
@@ -19,34 +20,41 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use crossport_protocol::codec::CodecError;
 use crossport_protocol::ids::{ChatId, Hash, StreamId};
+use redb::{ReadOnlyTable, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use rows::{ChatMeta, ChatRow, EnvelopeRow, HashRow, HeadRow, Spot, StreamOrdinal, StreamRow};
-pub use scan::{Direction, RowBytes, Scan};
+pub use scan::{Direction, Scan};
 
 /// Layout of all tables. Another number is a rebuild.
-pub const FORMAT: u32 = 1;
-/// sled's page cache. Inner pages of millions of rows fit; leaves come from the system's cache. sled takes several times
-/// this for itself: about 100 MiB in all with a million messages.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+pub const FORMAT: u32 = 2;
+/// redb's page cache. Inner pages of millions of rows fit; leaves come from the system's cache.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Committed rows that are gathered before they are written: some megabytes, and a second of a busy node's work. Writing
+/// them takes some tens of milliseconds, and the replay of as many after a crash not much longer.
+const GATHERED_ROWS: usize = 8_192;
 /// Ordinals of streams that are kept in memory; a few megabytes.
 const MAX_KNOWN_STREAMS: usize = 16_384;
-const DATABASE: &str = "sled";
+const DATABASE: &str = "rows.redb";
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Present when the index must not be trusted at the next open.
 const DISTRUST_MARK: &str = "rebuild";
-/// Says during which run of the machine the index was last open.
-const RUN_MARK: &str = "run";
-/// Another value after every start of the machine.
-const RUN_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The bytes of a row; cheap to clone.
+pub type RowBytes = Bytes;
+/// Rows that are not in the database yet; `None` removes one.
+type Rows = BTreeMap<Vec<u8>, Option<RowBytes>>;
+type Written = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Why the index failed. Whatever it is, a rebuild is the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     #[error("the index cannot be used: {0}")]
-    Database(#[from] sled::Error),
+    Database(#[from] redb::Error),
     #[error("a row of the index is not what this version writes: {0}")]
     Row(#[from] CodecError),
     #[error("the index lacks a row that another names: {0}")]
@@ -69,9 +77,10 @@ pub enum View {
 /// The index and its unwritten rows. One owner; reading takes `&self`.
 pub struct Index {
     folder: PathBuf,
-    tree: sled::Tree,
-    database: sled::Db,
-    pending: BTreeMap<Vec<u8>, Option<sled::IVec>>,
+    database: redb::Database,
+    written: Written,
+    committed: Rows,
+    staged: Rows,
     head: HeadRow,
     known_streams: BTreeMap<(u32, StreamId), u32>,
 }
@@ -80,28 +89,25 @@ impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Index")
             .field("head", &self.head)
-            .field("pending", &self.pending.len())
+            .field("committed", &self.committed.len())
+            .field("staged", &self.staged.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Index {
     /// Opens the index of the journal `generation`, or begins an empty one. The reason says why it had to be begun anew
-    /// although there should have been one. After a crash of the process the files are as they were; after one of the
-    /// machine nobody knows which of them reached the disk, so such an index is not trusted.
+    /// although there should have been one. After a crash of the process or the machine it is as it was last written.
     ///
     /// # Errors
     /// Only when even an empty one cannot be made (no space, no permission).
     pub fn open(
         folder: &Path,
         generation: [u8; 16],
-        was_clean: bool,
     ) -> Result<(Index, Option<String>), IndexError> {
         let existed = folder.join(DATABASE).exists();
         let reason = if folder.join(DISTRUST_MARK).exists() {
             "it failed while it was last used".to_owned()
-        } else if !was_clean && fs::read(folder.join(RUN_MARK)).ok() != run_id() {
-            "the machine stopped while it was open".to_owned()
         } else {
             match Index::open_existing(folder, generation) {
                 Ok(Ok(index)) => return Ok((index, None)),
@@ -115,10 +121,14 @@ impl Index {
 
     /// Drops every row and begins anew.
     pub fn clear(&mut self) -> Result<(), IndexError> {
-        // First the head: without it, what a crash leaves of the rest is not taken for an index.
-        self.tree.remove(rows::HEAD)?;
-        self.tree.clear()?;
-        self.pending.clear();
+        self.committed.clear();
+        self.staged.clear();
+        transact(&self.database, |transaction| {
+            transaction.delete_table(ROWS)?;
+            transaction.open_table(ROWS)?;
+            Ok(())
+        })?;
+        self.written = written(&self.database)?;
         self.known_streams.clear();
         self.head = empty_head(self.head.generation);
         Ok(())
@@ -139,11 +149,15 @@ impl Index {
 
     pub fn bytes(&self, view: View, key: &[u8]) -> Result<Option<RowBytes>, IndexError> {
         if view == View::Staged
-            && let Some(staged) = self.pending.get(key)
+            && let Some(staged) = self.staged.get(key)
         {
             return Ok(staged.clone());
         }
-        Ok(self.tree.get(key)?)
+        if let Some(committed) = self.committed.get(key) {
+            return Ok(committed.clone());
+        }
+        let written = self.written.get(key).map_err(redb::Error::from)?;
+        Ok(written.map(|row| Bytes::copy_from_slice(row.value())))
     }
 
     pub fn row<T: Serialize + DeserializeOwned>(
@@ -159,8 +173,9 @@ impl Index {
 
     /// Rows from `low` (included) to `high` (not included).
     pub fn scan(&self, view: View, direction: Direction, low: &[u8], high: &[u8]) -> Scan<'_> {
-        let staged = (view == View::Staged).then_some(&self.pending);
-        Scan::new(&self.tree, staged, direction, low, high)
+        let staged = (view == View::Staged).then_some(&self.staged);
+        let layers = staged.into_iter().chain([&self.committed]);
+        Scan::new(&self.written, layers, direction, low, high)
     }
 
     /// Rows whose key begins with `prefix`, in order.
@@ -173,46 +188,58 @@ impl Index {
     }
 
     pub fn put_bytes(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.pending.insert(key, Some(value.into()));
+        self.staged.insert(key, Some(value.into()));
     }
 
     pub fn remove(&mut self, key: Vec<u8>) {
-        self.pending.insert(key, None);
+        self.staged.insert(key, None);
     }
 
     /// Rows wait to be written.
     pub fn is_staged(&self) -> bool {
-        !self.pending.is_empty()
+        !self.staged.is_empty()
     }
 
     /// Fills in the journal's position of a staged row that begins with one.
     pub fn place(&mut self, key: &[u8], position: u64) {
-        if let Some(Some(row)) = self.pending.get_mut(key) {
+        if let Some(Some(row)) = self.staged.get_mut(key) {
             *row = rows::with_position(row, position).into();
         }
     }
 
-    /// Writes all staged rows and the head as one batch. Does not wait for the disk.
-    pub fn write(&mut self) -> Result<(), IndexError> {
-        let mut batch = sled::Batch::default();
-        for (key, row) in &self.pending {
-            match row {
-                Some(row) => batch.insert(key.as_slice(), row),
-                None => batch.remove(key.as_slice()),
-            }
+    /// What was staged is committed: the journal has it. Written only once enough has come together.
+    pub fn commit(&mut self) -> Result<(), IndexError> {
+        while let Some((key, row)) = self.staged.pop_first() {
+            self.committed.insert(key, row);
         }
-        batch.insert(rows::HEAD, rows::encode(&self.head));
-        self.tree.apply_batch(batch)?;
-        self.pending.clear();
+        if self.committed.len() >= GATHERED_ROWS {
+            self.write()?;
+        }
         Ok(())
     }
 
-    /// Hands everything to the disk; at a clean stop, so that the next start has nothing to replay.
-    pub fn close(self) -> Result<(), IndexError> {
-        self.database.flush()?;
-        // sled asks the kernel to begin writing and not to finish it.
-        sync_folder(&self.folder.join(DATABASE))?;
+    /// Writes all committed rows and the head in one transaction, durably.
+    fn write(&mut self) -> Result<(), IndexError> {
+        let head = rows::encode(&self.head);
+        transact(&self.database, |transaction| {
+            let mut table = transaction.open_table(ROWS)?;
+            for (key, row) in &self.committed {
+                match row {
+                    Some(row) => drop(table.insert(key.as_slice(), row.as_ref())?),
+                    None => drop(table.remove(key.as_slice())?),
+                }
+            }
+            table.insert(rows::HEAD, head.as_slice())?;
+            Ok(())
+        })?;
+        self.committed.clear();
+        self.written = written(&self.database)?;
         Ok(())
+    }
+
+    /// Writes everything, so that the next start has nothing to replay.
+    pub fn close(mut self) -> Result<(), IndexError> {
+        self.write()
     }
 
     // ---- Ordinals ----
@@ -321,11 +348,13 @@ impl Index {
         generation: [u8; 16],
     ) -> Result<Result<Index, String>, IndexError> {
         let opened = panic::catch_unwind(AssertUnwindSafe(|| {
-            let (database, tree) = open_database(folder)?;
-            let head = tree.get(rows::HEAD)?;
-            Ok::<_, IndexError>((database, tree, head))
+            let database = open_database(folder)?;
+            let written = written(&database)?;
+            let head = written.get(rows::HEAD).map_err(redb::Error::from)?;
+            let head = head.map(|row| row.value().to_vec());
+            Ok::<_, IndexError>((database, written, head))
         }));
-        let (database, tree, head) = match opened {
+        let (database, written, head) = match opened {
             Ok(opened) => opened?,
             Err(_) => return Ok(Err("its files are damaged".to_owned())),
         };
@@ -342,8 +371,7 @@ impl Index {
         if head.generation != generation {
             return Ok(Err("it belongs to another journal".to_owned()));
         }
-        mark_run(folder)?;
-        Ok(Ok(Index::of(folder, database, tree, head)))
+        Ok(Ok(Index::of(folder, database, written, head)))
     }
 
     fn create(folder: &Path, generation: [u8; 16]) -> Result<Index, IndexError> {
@@ -351,55 +379,50 @@ impl Index {
             fs::remove_dir_all(folder)?;
         }
         fs::create_dir_all(folder)?;
-        let (database, tree) = open_database(folder)?;
-        mark_run(folder)?;
-        Ok(Index::of(folder, database, tree, empty_head(generation)))
+        let database = open_database(folder)?;
+        transact(&database, |transaction| {
+            transaction.open_table(ROWS)?;
+            Ok(())
+        })?;
+        let written = written(&database)?;
+        Ok(Index::of(folder, database, written, empty_head(generation)))
     }
 
-    fn of(folder: &Path, database: sled::Db, tree: sled::Tree, head: HeadRow) -> Index {
+    fn of(folder: &Path, database: redb::Database, written: Written, head: HeadRow) -> Index {
         Index {
             folder: folder.to_owned(),
-            tree,
             database,
-            pending: BTreeMap::new(),
+            written,
+            committed: Rows::new(),
+            staged: Rows::new(),
             head,
             known_streams: BTreeMap::new(),
         }
     }
 }
 
-fn open_database(folder: &Path) -> Result<(sled::Db, sled::Tree), IndexError> {
-    let database = sled::Config::new()
-        .path(folder.join(DATABASE))
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None)
-        .open()?;
-    let tree = (*database).clone();
-    Ok((database, tree))
+fn open_database(folder: &Path) -> Result<redb::Database, IndexError> {
+    let opened = redb::Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create(folder.join(DATABASE));
+    Ok(opened.map_err(redb::Error::from)?)
 }
 
-/// What tells this run of the machine from others; None where the system does not say.
-fn run_id() -> Option<Vec<u8>> {
-    fs::read(RUN_ID).ok()
+/// The rows as of the last transaction.
+fn written(database: &redb::Database) -> Result<Written, IndexError> {
+    let transaction = database.begin_read().map_err(redb::Error::from)?;
+    Ok(transaction.open_table(ROWS).map_err(redb::Error::from)?)
 }
 
-fn mark_run(folder: &Path) -> io::Result<()> {
-    match run_id() {
-        Some(id) => fs::write(folder.join(RUN_MARK), id),
-        None => Ok(()),
-    }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            sync_folder(&path)?;
-        } else {
-            fs::File::open(&path)?.sync_all()?;
-        }
-    }
-    fs::File::open(folder)?.sync_all()
+fn transact(
+    database: &redb::Database,
+    change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(), IndexError> {
+    let mut transaction = database.begin_write().map_err(redb::Error::from)?;
+    // An open after a crash then costs nothing, however many rows there are.
+    transaction.set_quick_repair(true);
+    change(&transaction)?;
+    Ok(transaction.commit().map_err(redb::Error::from)?)
 }
 
 fn empty_head(generation: [u8; 16]) -> HeadRow {

@@ -171,7 +171,7 @@ impl Store {
         let (registers, registers_report) =
             Registers::open_on(disk, &folder.join(REGISTERS), registers_key)?;
         let generation = journal.head().generation;
-        let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), report.clean, &reader)?;
+        let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), &reader)?;
         let (anchoring, sure) = Anchoring::begin(&folder.join(ANCHOR), &reader, report.created);
         let sealer = RowSealer::new(journal_key);
         let state = settle(&mut index, &sealer, sure, &mut rebuilt)?;
@@ -294,11 +294,10 @@ struct State {
 /// The index, begun anew unless it follows from this very journal.
 fn open_index(
     folder: &Path,
-    was_clean: bool,
     reader: &JournalReader,
 ) -> Result<(Index, Option<String>), StoreError> {
     let generation = reader.head().generation;
-    let (mut index, mut rebuilt) = Index::open(folder, generation, was_clean)?;
+    let (mut index, mut rebuilt) = Index::open(folder, generation)?;
     let head = index.head();
     let border = Head {
         generation,

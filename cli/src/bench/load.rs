@@ -44,7 +44,9 @@ impl Target {
             "POST /v0/chats/{chat}/messages HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: "
         );
-        let prefix = crate::stage::fresh_id(texts)?;
+        // Ids in order, as clients make them: a fresh one that ends in the number of the message.
+        let mut prefix = crate::stage::fresh_id(texts)?;
+        prefix.truncate(prefix.len().saturating_sub(NUMBER_DIGITS));
         Ok(Self {
             address,
             head,

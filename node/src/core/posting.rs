@@ -25,8 +25,12 @@ pub struct Post {
     pub reply: oneshot::Sender<Answer<Message>>,
 }
 
-/// Names a client's own id in the index: with the person, because ids of two people may be equal.
-pub fn client_hash(client_id: &str) -> [u8; 16] {
+/// Names a client's own id in the index: with the person, because ids of two people may be equal. A UUID stays what it
+/// is: version 7 (RFC 9562) begins with the time, so that rows of neighbours lie side by side; anything else is hashed.
+pub fn client_key(client_id: &str) -> [u8; 16] {
+    if let Ok(id) = uuid::Uuid::try_parse(client_id) {
+        return id.into_bytes();
+    }
     let digest = Sha256::digest(client_id.as_bytes());
     let mut short = [0; 16];
     short.copy_from_slice(&digest[..16]);
@@ -48,15 +52,13 @@ impl Core {
         let mut new: Vec<(Post, Draft)> = Vec::with_capacity(posts.len());
         let mut repeated: Vec<Post> = Vec::new();
         for post in posts {
-            let hash = client_hash(&post.client_id);
-            let in_round = new
-                .iter()
-                .any(|(other, _)| other.user == post.user && other.client_id == post.client_id);
+            let key = client_key(&post.client_id);
+            let in_round = new.iter().any(|(other, _)| is_repetition(other, &post));
             if in_round {
                 repeated.push(post);
                 continue;
             }
-            let posted = self.store.posted(&post.user, &hash);
+            let posted = self.store.posted(&post.user, &key);
             if let Some(id) = self.sound(posted) {
                 self.answer_repeated(post, id);
                 continue;
@@ -101,15 +103,15 @@ impl Core {
     fn answer_new(&mut self, chat: ChatId, written: Vec<(Post, EventId)>, repeated: Vec<Post>) {
         let entries = written
             .iter()
-            .map(|(post, id)| (post.user, client_hash(&post.client_id), *id))
+            .map(|(post, id)| (post.user, client_key(&post.client_id), *id))
             .collect();
         let done = self.store.stage_fact(&Fact::Posted { entries });
         self.sound(done);
         let twice = repeated.into_iter().filter_map(|post| {
-            let same = |(other, _): &&(Post, EventId)| {
-                other.user == post.user && other.client_id == post.client_id
-            };
-            let id = written.iter().find(same).map(|(_, id)| *id)?;
+            let first = written
+                .iter()
+                .find(|(other, _)| is_repetition(other, &post));
+            let id = first.map(|(_, id)| *id)?;
             Some((post, id))
         });
         let answers: Vec<(Post, EventId)> = twice.collect();
@@ -144,6 +146,10 @@ impl Core {
             drop(post.reply.send(answer));
         }));
     }
+}
+
+fn is_repetition(first: &Post, second: &Post) -> bool {
+    first.user == second.user && client_key(&first.client_id) == client_key(&second.client_id)
 }
 
 /// A refusal of the protocol in the client's words.

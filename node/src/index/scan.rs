@@ -1,18 +1,14 @@
-//! Walking over rows in order, written ones and staged ones merged.
+//! Walking over rows in order, all layers merged.
 //!
-//! A staged row hides the written one of the same key; a staged removal hides it as well.
+//! A newer row hides an older one of the same key; a newer removal hides it as well.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use super::IndexError;
+use bytes::Bytes;
 
-/// The bytes of a row; cheap to clone.
-pub type RowBytes = sled::IVec;
-type Staged = BTreeMap<Vec<u8>, Option<RowBytes>>;
-type StagedRow<'a> = (&'a Vec<u8>, &'a Option<RowBytes>);
+use super::{IndexError, RowBytes, Rows, Written};
 
 /// Which way a scan walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,36 +19,73 @@ pub enum Direction {
 
 /// Rows of a range of keys; see [`super::Index::scan`].
 pub struct Scan<'a> {
-    written: Peekable<Written>,
-    staged: Peekable<StagedRange<'a>>,
+    written: Peekable<WrittenRange>,
+    /// The newest first.
+    layers: Vec<Peekable<Layer<'a>>>,
     direction: Direction,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(
-        tree: &sled::Tree,
-        staged: Option<&'a Staged>,
+        written: &Written,
+        layers: impl Iterator<Item = &'a Rows>,
         direction: Direction,
         low: &[u8],
         high: &[u8],
     ) -> Scan<'a> {
         // An empty range is asked for where a lower bound is computed; the maps would panic on a reversed one.
-        let high = high.max(low);
-        let written = Written {
-            rows: tree.range::<&[u8], _>((Bound::Included(low), Bound::Excluded(high))),
+        let bounds = (low < high).then_some((Bound::Included(low), Bound::Excluded(high)));
+        let mut failed = None;
+        let rows = bounds.and_then(|bounds| match written.range::<&[u8]>(bounds) {
+            Ok(rows) => Some(rows),
+            Err(failure) => {
+                failed = Some(failure);
+                None
+            }
+        });
+        let written = WrittenRange {
+            rows,
+            failed,
             direction,
         };
-        let range = staged
-            .filter(|_| low < high)
-            .map(|staged| staged.range::<[u8], _>((Bound::Included(low), Bound::Excluded(high))));
+        let layers = layers.filter_map(|layer| {
+            let rows = layer.range::<[u8], _>(bounds?);
+            Some(Layer { rows, direction }.peekable())
+        });
         Scan {
             written: written.peekable(),
-            staged: StagedRange {
-                rows: range,
-                direction,
-            }
-            .peekable(),
+            layers: layers.collect(),
             direction,
+        }
+    }
+
+    /// The key that comes next in any layer.
+    fn next_key(&mut self) -> Option<Result<RowBytes, IndexError>> {
+        let mut first = match self.written.peek() {
+            Some(Ok((key, _))) => Some(key.clone()),
+            Some(Err(_)) => return Some(self.written.next()?.map(|(key, _)| key)),
+            None => None,
+        };
+        for layer in &mut self.layers {
+            let Some((key, _)) = layer.peek() else {
+                continue;
+            };
+            if first
+                .as_ref()
+                .is_none_or(|first| self.direction.is_before(key, first))
+            {
+                first = Some(Bytes::copy_from_slice(key));
+            }
+        }
+        first.map(Ok)
+    }
+}
+
+impl Direction {
+    fn is_before(self, one: &[u8], other: &[u8]) -> bool {
+        match self {
+            Direction::Up => one < other,
+            Direction::Down => one > other,
         }
     }
 }
@@ -68,63 +101,66 @@ impl Iterator for Scan<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let order = match (self.written.peek(), self.staged.peek()) {
-                (Some(Ok((written, _))), Some((staged, _))) => {
-                    let order = written.as_ref().cmp(staged.as_slice());
-                    match self.direction {
-                        Direction::Up => order,
-                        Direction::Down => order.reverse(),
-                    }
-                }
-                (Some(_), _) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (None, None) => return None,
+            let key = match self.next_key()? {
+                Ok(key) => key,
+                Err(failure) => return Some(Err(failure)),
             };
-            if order.is_lt() {
-                return self
-                    .written
-                    .next()
-                    .map(|row| row.map_err(IndexError::Database));
+            let mut newest: Option<Option<RowBytes>> = None;
+            for layer in &mut self.layers {
+                if let Some((_, row)) = layer.next_if(|(at, _)| at.as_slice() == key) {
+                    newest.get_or_insert_with(|| row.clone());
+                }
             }
-            if order.is_eq() {
-                self.written.next();
+            let is_same = |row: &Result<(RowBytes, RowBytes), IndexError>| matches!(row, Ok((at, _)) if *at == key);
+            if let Some(Ok((_, row))) = self.written.next_if(is_same) {
+                newest.get_or_insert(Some(row));
             }
-            if let Some((key, Some(row))) = self.staged.next() {
-                return Some(Ok((key.as_slice().into(), row.clone())));
+            if let Some(Some(row)) = newest {
+                return Some(Ok((key, row)));
             }
         }
     }
 }
 
-struct Written {
-    rows: sled::Iter,
+struct WrittenRange {
+    rows: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    /// Why the range could not be begun.
+    failed: Option<redb::StorageError>,
     direction: Direction,
 }
 
-impl Iterator for Written {
-    type Item = sled::Result<(RowBytes, RowBytes)>;
+impl Iterator for WrittenRange {
+    type Item = Result<(RowBytes, RowBytes), IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(failure) = self.failed.take() {
+            return Some(Err(redb::Error::from(failure).into()));
+        }
+        let rows = self.rows.as_mut()?;
+        let row = match self.direction {
+            Direction::Up => rows.next(),
+            Direction::Down => rows.next_back(),
+        };
+        let copied = row?.map(|(key, row)| {
+            let copy = Bytes::copy_from_slice;
+            (copy(key.value()), copy(row.value()))
+        });
+        Some(copied.map_err(|failure| redb::Error::from(failure).into()))
+    }
+}
+
+struct Layer<'a> {
+    rows: btree_map::Range<'a, Vec<u8>, Option<RowBytes>>,
+    direction: Direction,
+}
+
+impl<'a> Iterator for Layer<'a> {
+    type Item = (&'a Vec<u8>, &'a Option<RowBytes>);
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.direction {
             Direction::Up => self.rows.next(),
             Direction::Down => self.rows.next_back(),
-        }
-    }
-}
-
-struct StagedRange<'a> {
-    rows: Option<btree_map::Range<'a, Vec<u8>, Option<RowBytes>>>,
-    direction: Direction,
-}
-
-impl<'a> Iterator for StagedRange<'a> {
-    type Item = StagedRow<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rows = self.rows.as_mut()?;
-        match self.direction {
-            Direction::Up => rows.next(),
-            Direction::Down => rows.next_back(),
         }
     }
 }

@@ -321,11 +321,8 @@ fn find_end(
         .length()
         .map_err(|e| JournalError::io("reading", &last.path, e))?;
     let mark = take_clean_mark(folder, options)?.filter(|mark| mark.generation == generation);
-    let file_end =
-        Position(
-            last.base
-                .saturating_add(if length <= SEGMENT_HEADER { 0 } else { length }),
-        );
+    let stored = if length <= SEGMENT_HEADER { 0 } else { length };
+    let file_end = Position(last.base.saturating_add(stored));
     if let Some(head) = mark.filter(|mark| mark.position == file_end) {
         report.clean = true;
         return Ok(Found {
@@ -361,18 +358,16 @@ fn find_end(
             reason: DamageReason::Missing,
         });
     }
-    let last_note_group = last.position(found.last_group);
     let is_damaged = !found.damage.is_empty() || last.running_hash.is_none();
     report.damage.extend(found.damage);
-    let head = Head {
-        generation,
-        position,
-        running_hash: found.running_hash,
-    };
     Ok(Found {
-        head,
+        head: Head {
+            generation,
+            position,
+            running_hash: found.running_hash,
+        },
         erasures: found.erasures,
-        last_note_group,
+        last_note_group: last.position(found.last_group),
         is_damaged,
     })
 }

@@ -117,7 +117,7 @@ impl Store {
             head.border_hash = hash;
         }
         self.replayed = false;
-        let written = self.index.write();
+        let written = self.index.commit();
         if written.is_err() {
             self.distrust();
         }

@@ -21,7 +21,7 @@ use crossport_protocol::envelope::SealedEnvelope;
 use crossport_protocol::fold::Actor;
 use crossport_protocol::frame::EnvelopeItem;
 use crossport_protocol::identity::SignedIdentity;
-use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId};
+use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, Hash, LocalId};
 use crossport_protocol::owner_log::{SignedRecord, StreamCut};
 use crossport_protocol::replicator::Record;
 use serde::Serialize;
@@ -123,10 +123,34 @@ pub fn encode(record: &Record) -> (u16, Vec<u8>) {
     }
 }
 
+/// What was posted in one envelope: by whom, under which id of their client, at which place.
+type PostedIn = (Hash, Vec<(LocalId, [u8; 16], u16)>);
+
+/// Neighbours mostly share their envelope, whose hash is the larger part of an entry.
+fn grouped(entries: &[(LocalId, [u8; 16], EventId)]) -> Vec<PostedIn> {
+    let of_one = entries.chunk_by(|(_, _, one), (_, _, next)| one.envelope == next.envelope);
+    let group = |entries: &[(LocalId, [u8; 16], EventId)]| {
+        let (_, _, first) = entries.first()?;
+        let places = entries.iter();
+        let places = places.map(|(user, client, event)| (*user, *client, event.place));
+        Some((first.envelope, places.collect()))
+    };
+    of_one.filter_map(group).collect()
+}
+
+fn ungrouped(groups: Vec<PostedIn>) -> Vec<(LocalId, [u8; 16], EventId)> {
+    let entries = groups.into_iter().flat_map(|(envelope, places)| {
+        places
+            .into_iter()
+            .map(move |(user, client, place)| (user, client, EventId { envelope, place }))
+    });
+    entries.collect()
+}
+
 /// The payload of a fact.
 pub fn encode_fact(fact: &Fact) -> Vec<u8> {
     let (number, body) = match fact {
-        Fact::Posted { entries } => (fact::POSTED, codec::encode(entries)),
+        Fact::Posted { entries } => (fact::POSTED, codec::encode(&grouped(entries))),
         Fact::Audit {
             at,
             who,
@@ -229,7 +253,7 @@ pub fn decode_fact(payload: &[u8]) -> Result<Fact, CodecError> {
     let limit = MAX_RECORD_BYTES;
     Ok(match u16::from_le_bytes(*number) {
         fact::POSTED => Fact::Posted {
-            entries: codec::decode(bytes, limit)?,
+            entries: ungrouped(codec::decode(bytes, limit)?),
         },
         fact::AUDIT => {
             let (at, who, what, subject) = codec::decode(bytes, limit)?;

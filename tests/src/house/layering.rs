@@ -29,7 +29,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("curve25519-dalek", &["crossport-protocol"]),
     ("hpke", &["crossport-protocol"]),
     ("libp2p*", &["crossport-node"]),
-    ("sled", &["crossport-node"]),
+    ("redb", &["crossport-node"]),
     ("axum*", &["crossport-node"]),
     ("argon2", &["crossport-node"]),
     ("clap*", &["crossport"]),
@@ -63,7 +63,7 @@ const PROTOCOL_STANDS_ON: [&str; 13] = [
 /// Words that may stand in code only below these paths. A trailing `*` covers `libp2p_stream` and its like.
 const PLACES: [(&str, &[&str]); 3] = [
     ("libp2p*", &["node/src/network.rs", "node/src/network/"]),
-    ("sled", &["node/src/index.rs", "node/src/index/"]),
+    ("redb", &["node/src/index.rs", "node/src/index/"]),
     ("bincode", &["protocol/src/codec.rs"]),
 ];
 
@@ -265,7 +265,7 @@ mod tests {
         );
         for planted in [
             ("crossport", "libp2p-stream"),
-            ("crossport-protocol", "sled"),
+            ("crossport-protocol", "redb"),
             ("crossport-node", "bincode"),
         ] {
             assert_eq!(owners(&workspace(&[planted])).len(), 1, "{planted:?}");
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(places(&sound), Vec::<String>::new());
         let planted = [
             Source::new("node/src/federation.rs", "use libp2p_stream::Control;"),
-            Source::new("node/src/store.rs", "fn f(db: sled::Db) {}"),
+            Source::new("node/src/store.rs", "fn f(db: redb::Database) {}"),
             Source::new("protocol/src/seal.rs", "bincode::options()"),
             Source::new("node/src/networking.rs", "use libp2p::Swarm;"),
         ];

@@ -16,26 +16,14 @@ const MINIMUM: [(&str, [u64; 3]); 5] = [
 ];
 
 /// Crates without a maintainer that we keep, who may pull them in, and why that is sound.
-const UNMAINTAINED: [(&str, &[&str], &str); 3] = [
-    (
-        "bincode",
-        &["crossport-protocol"],
-        "its bytes are our specification, held by vectors and an independent decoder",
-    ),
-    (
-        "fxhash",
-        &["sled"],
-        "hashes keys that sled makes itself; the index is a cache that can be rebuilt",
-    ),
-    (
-        "instant",
-        &["parking_lot", "parking_lot_core"],
-        "on our targets a re-export of std::time::Instant, under sled",
-    ),
-];
+const UNMAINTAINED: [(&str, &[&str], &str); 1] = [(
+    "bincode",
+    &["crossport-protocol"],
+    "its bytes are our specification, held by vectors and an independent decoder",
+)];
 
 /// Crates that must not be linked here, and why.
-const BANNED: [(&str, &str); 16] = [
+const BANNED: [(&str, &str); 17] = [
     ("openssl", "one TLS stack: rustls"),
     ("openssl-sys", "one TLS stack: rustls"),
     ("native-tls", "one TLS stack: rustls"),
@@ -57,7 +45,11 @@ const BANNED: [(&str, &str); 16] = [
         "libp2p-request-response",
         "a substream a call costs several times a long-lived stream",
     ),
-    ("rocksdb", "the index is sled"),
+    ("rocksdb", "the index is redb"),
+    (
+        "sled",
+        "loses and mixes pages in power cuts; the index is redb",
+    ),
     ("async-std", "one runtime: tokio"),
     ("serde_yaml", "no maintainer; configuration is TOML"),
     ("figment", "configuration is one TOML struct"),
@@ -372,10 +364,9 @@ mod tests {
 
     #[test]
     fn an_exception_holds_for_its_user_only() {
-        let sound: [(&str, &str, &[&str]); 3] = [
+        let sound: [(&str, &str, &[&str]); 2] = [
             ("crossport-protocol", "0.1.0", &["bincode"]),
-            ("sled", "0.34.7", &["fxhash"]),
-            ("parking_lot", "0.11.2", &["instant"]),
+            ("crossport-node", "0.1.0", &["redb"]),
         ];
         assert_eq!(unmaintained(&lock(&sound)), Vec::<String>::new());
         let mut spread = sound.to_vec();

@@ -57,6 +57,9 @@ fn a_new_store_and_a_crashed_one_are_the_same_node() {
     store.put_chat(&core());
     store.put_clock(Clock(500));
     store.take_all(&[&anna.say(11, ANNA, "two")]);
+    store.close().unwrap();
+    let (mut store, _) = place.open();
+    store.take_all(&[&anna.say(12, ANNA, "three")]);
     drop(store);
     let (_, opened) = place.open();
     assert!(opened.continuity, "a crash is no restore");
@@ -116,7 +119,7 @@ fn a_doubt_outlasts_crashes_until_the_journal_tells_of_it() {
     let mut store = place.start();
     store.put_chat(&core());
     store.take_all(&[&Author::new(ACME, 1).say(10, ANNA, "one")]);
-    drop(store);
+    store.close().unwrap();
     place.remove("anchor");
     for _ in 0..2 {
         let (store, opened) = place.open();
@@ -127,8 +130,11 @@ fn a_doubt_outlasts_crashes_until_the_journal_tells_of_it() {
     assert_eq!(store.doubts(), 0);
     store.take_all(&[&Author::new(ACME, 2).say(11, ANNA, "two")]);
     drop(store);
-    let (_, opened) = place.open();
+    let (mut store, opened) = place.open();
     assert!(opened.continuity);
+    store.catch_up();
+    store.close().unwrap();
+    let (_, opened) = place.open();
     assert_eq!(
         (opened.chats[0].own, opened.chats[0].owner_sure),
         (None, false)
@@ -144,6 +150,7 @@ fn a_journal_without_its_anchor_cannot_know() {
     place.remove("anchor");
     let (mut store, opened) = place.open();
     assert!(!opened.continuity);
+    store.catch_up();
     store.commit().unwrap();
     drop(store);
     place.remove("journal");
