@@ -168,6 +168,41 @@ impl Frame {
         }
     }
 
+    /// The same content in frames of at most so many items, in order, for a node that serves its partners in turn. What
+    /// cannot be cut stays whole.
+    pub fn pieces(self, most: usize) -> Vec<Frame> {
+        match self {
+            Frame::Envelopes(EnvelopesFrame {
+                chat,
+                sent_bytes,
+                items,
+            }) if items.len() > most => {
+                let mut pieces: Vec<EnvelopesFrame> = chunks(items, most)
+                    .map(|items| EnvelopesFrame {
+                        chat,
+                        sent_bytes: 0,
+                        items,
+                    })
+                    .collect();
+                // Only with its last piece is the frame processed.
+                if let Some(last) = pieces.last_mut() {
+                    last.sent_bytes = sent_bytes;
+                }
+                pieces.into_iter().map(Frame::Envelopes).collect()
+            }
+            Frame::Wraps(wraps) if wraps.len() > most => {
+                chunks(wraps, most).map(Frame::Wraps).collect()
+            }
+            Frame::Statements(statements) if statements.len() > most => {
+                chunks(statements, most).map(Frame::Statements).collect()
+            }
+            Frame::Reads(reads) if reads.len() > most => {
+                chunks(reads, most).map(Frame::Reads).collect()
+            }
+            whole => vec![whole],
+        }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let body = match self {
             Frame::Hello(body) => codec::encode(body),
@@ -207,5 +242,46 @@ impl Frame {
             12 => Frame::Direct(codec::decode(body, limit)?),
             other => Frame::Unknown(other),
         })
+    }
+}
+
+fn chunks<T>(items: Vec<T>, most: usize) -> impl Iterator<Item = Vec<T>> {
+    let mut items = items.into_iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<T> = items.by_ref().take(most.max(1)).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Blob;
+    use crate::suite::Signature;
+
+    #[test]
+    fn pieces_are_the_frame_in_order_and_only_the_last_counts_as_processed() {
+        let item = |number: u8| {
+            EnvelopeItem::whole(SealedEnvelope {
+                header: Blob(vec![number]),
+                signature: Signature::from_bytes([0; 64]),
+                payloads: Vec::new(),
+            })
+        };
+        let frame = EnvelopesFrame {
+            chat: ChatId([1; 32]),
+            sent_bytes: 77,
+            items: (0..10).map(item).collect(),
+        };
+        let whole = Frame::Envelopes(frame.clone());
+        assert_eq!(whole.clone().pieces(10), vec![whole.clone()]);
+        let pieces = whole.pieces(4);
+        let cut = |piece: &Frame| match piece {
+            Frame::Envelopes(piece) => (piece.sent_bytes, piece.items.clone()),
+            other => panic!("{other:?}"),
+        };
+        let (counted, items): (Vec<u64>, Vec<_>) = pieces.iter().map(cut).unzip();
+        assert_eq!(counted, [0, 0, 77]);
+        assert_eq!(items.concat(), frame.items);
     }
 }

@@ -18,6 +18,8 @@ pub const VERSION: u16 = 0;
 /// Node keys of one company at one time.
 const NODE_KEYS: usize = 16;
 const DOMAINS: usize = 16;
+/// A whole log, so that it fits one frame beside others: a thousand changes of keys or name.
+const LOG_BYTES: usize = 384 * 1024;
 
 /// The signed content of one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,8 @@ pub enum IdentityError {
     Unsupported(u16, u16),
     #[error("identity record breaks a limit")]
     Shape,
+    #[error("the identity log is longer than {LOG_BYTES} bytes")]
+    TooLong,
     #[error("identity record {found} where {expected} was expected")]
     Gap { expected: u64, found: u64 },
     #[error("identity record does not continue the log it claims")]
@@ -192,6 +196,11 @@ impl IdentityLog {
         // A fork accuses the company, so only what its own root key signed for this very place is one.
         if held.is_some() {
             return Err(IdentityError::Fork(header.seq));
+        }
+        let bytes = |record: &SignedIdentity| record.header.0.len().saturating_add(128);
+        let held: usize = self.records.iter().map(|(record, _)| bytes(record)).sum();
+        if held.saturating_add(bytes(signed)) > LOG_BYTES {
+            return Err(IdentityError::TooLong);
         }
         self.records.push((signed.clone(), header));
         Ok(true)

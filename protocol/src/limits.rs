@@ -16,8 +16,11 @@ pub const ENVELOPE_PAYLOAD_BYTES: usize = 512 * 1024;
 pub const HEADER_BYTES: usize = 64 * 1024;
 /// Branches of one stream that count. A ninth is a proof against the stream's owner, nothing more.
 pub const STREAM_BRANCHES: usize = 8;
-/// Streams of one company in one chat: each restore opens one, so a thousand is decades of mishaps.
-pub const STREAMS_PER_COMPANY: usize = 1_024;
+/// Streams of one company in one chat: each restore and each return opens one, so a hundred is decades of mishaps. All of
+/// them stand in every frontier and every delivery statement, which is why it is not a thousand.
+pub const STREAMS_PER_COMPANY: usize = 128;
+/// A delivery statement or read register: a thousand streams, or the read frontiers of a thousand people. Two fit a frame.
+pub const REGISTER_BYTES: usize = 512 * 1024;
 /// An owner record: a cut that lists every stream of a company, and an acceptance.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Companies in one chat. Beyond this, direct delivery between all pairs stops being sensible.

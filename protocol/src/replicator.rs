@@ -10,12 +10,14 @@ mod chat;
 mod cut;
 mod delivery;
 mod frontier;
+mod identities;
 mod ingest;
 mod lacking;
 mod link;
 mod owner;
 mod past;
 mod pump;
+mod refusal;
 mod registers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,9 +43,10 @@ use past::Fresh;
 
 pub use author::{AppendError, Draft, RecallError};
 pub use chat::{Chat, ChatCore};
-pub use ingest::{Origin, Refusal};
+pub use ingest::Origin;
 pub use link::{Partner, ProtocolBreach};
 pub use owner::OwnerActError;
+pub use refusal::Refusal;
 
 /// Where an envelope stands in the chains that are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

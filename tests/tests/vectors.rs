@@ -162,7 +162,7 @@ fn numbers_tags_and_refusals_stand_in_the_book() -> Result<()> {
         frames.len()
     );
     let refusals = book::literals(
-        &read("protocol/src/replicator/ingest.rs")?,
+        &read("protocol/src/replicator/refusal.rs")?,
         "pub fn name(&self)",
         "\n    }\n}",
     );

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::frontier::Asking;
-use super::{Alarm, Context, Origin, Output, Record, Refusal, Replicator};
+use super::identities::COMPANIES;
+use super::{Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
-use crate::frame::{BUILD, EnvelopesFrame, Frame, Hello, IdentityFrame, OwnerFrame, VERSION};
+use crate::frame::{BUILD, EnvelopesFrame, Frame, Hello, OwnerFrame, VERSION};
 use crate::ids::{ChatId, CompanyId, Head, NodeKey, Position, StreamId};
 use crate::owner_log::{Body, RecordError};
 use crate::wrap::{self, Wrap};
@@ -19,8 +20,6 @@ pub(super) const IDLE_COMPARE_MS: u64 = 10_000;
 /// comes of it: what can never be taken must not keep two nodes busy.
 pub(super) const ASK_AGAIN_MS: u64 = 1_000;
 pub(super) const ASK_AGAIN_MOST_MS: u64 = 600_000;
-/// Companies whose identity this node keeps: far above any real circle of partners, little enough to keep in memory.
-const COMPANIES: usize = 10_000;
 
 /// An approved partner.
 #[derive(Debug, Clone, Default)]
@@ -280,19 +279,31 @@ impl Replicator {
         partner: CompanyId,
         bytes: &[u8],
     ) -> Result<(), ProtocolBreach> {
+        match Frame::decode(bytes) {
+            Ok(frame) => self.receive_frame(cx, partner, frame),
+            Err(_) => {
+                if let Some(link) = self.link_mut(partner) {
+                    link.progress_at = cx.now;
+                    refuse(cx, partner, None, Refusal::BadFrame);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The same with a frame that is decoded, perhaps one of the pieces of a longer one.
+    pub fn receive_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        partner: CompanyId,
+        frame: Frame,
+    ) -> Result<(), ProtocolBreach> {
         let Some(link) = self.link_mut(partner) else {
             return Ok(());
         };
         let said_hello = link.hello.is_some();
         link.progress_at = cx.now;
         self.fresh.clear();
-        let frame = match Frame::decode(bytes) {
-            Ok(frame) => frame,
-            Err(_) => {
-                refuse(cx, partner, None, Refusal::BadFrame);
-                return Ok(());
-            }
-        };
         let breach = match frame {
             Frame::Hello(hello) => self.receive_hello(cx, partner, hello).err(),
             _ if !said_hello => Some(ProtocolBreach::NoHello),
@@ -408,32 +419,6 @@ impl Replicator {
         }
         self.note_direct_changed();
         Ok(())
-    }
-
-    fn receive_identity(&mut self, cx: &mut Context<'_>, partner: CompanyId, frame: IdentityFrame) {
-        let known = self.roster.log(&frame.company).is_some();
-        if !known && self.roster.companies().count() >= COMPANIES {
-            return refuse(cx, partner, None, Refusal::NotShared);
-        }
-        match self.roster.merge(frame.company, &frame.records) {
-            Ok(new) => {
-                for record in new {
-                    cx.out.push(Output::Store(Record::Identity {
-                        company: frame.company,
-                        record,
-                    }));
-                }
-            }
-            Err(error) => {
-                if let crate::identity::IdentityError::Fork(seq) = error {
-                    cx.out.push(Output::Alarm(Alarm::IdentityFork {
-                        company: frame.company,
-                        seq,
-                    }));
-                }
-                refuse(cx, partner, None, Refusal::Identity(error));
-            }
-        }
     }
 
     fn receive_owner(&mut self, cx: &mut Context<'_>, partner: CompanyId, frame: OwnerFrame) {

@@ -490,13 +490,27 @@ impl Replicator {
                 reads.push(register.clone());
             }
         }
-        if !statements.is_empty() {
-            frames.push(Frame::Statements(statements));
-        }
-        if !reads.is_empty() {
-            frames.push(Frame::Reads(reads));
-        }
+        frames.extend(in_frames(statements).map(Frame::Statements));
+        frames.extend(in_frames(reads).map(Frame::Reads));
     }
+}
+
+/// Registers, as many to a frame as it holds. In order.
+fn in_frames<T: serde::Serialize>(registers: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut chunks: Vec<Vec<T>> = Vec::new();
+    let mut room = 0;
+    for register in registers {
+        let bytes = crate::codec::encode(&register).len();
+        match chunks.last_mut() {
+            Some(chunk) if bytes <= room => chunk.push(register),
+            _ => {
+                room = BATCH_BYTES;
+                chunks.push(vec![register]);
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    chunks.into_iter()
 }
 
 /// The time has come, or lies further ahead than anything is ever put off: then the clock was set back.

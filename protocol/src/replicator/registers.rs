@@ -3,6 +3,7 @@
 use super::chat::is_ancestor;
 use super::{Alarm, Context, Output, ReadLog, Refusal, Register, Replicator};
 use crate::clock::Time;
+use crate::codec;
 use crate::ids::{ChatId, CompanyId, Handle, Head, StreamId};
 use crate::limits;
 use crate::owner_log::StreamCut;
@@ -95,6 +96,9 @@ impl Replicator {
         chat.statement_due = false;
         chat.statement_at = cx.now;
         let statement = Statement::sign(self.suite, &self.node, content);
+        if is_too_long(&statement) {
+            return;
+        }
         chat.statements.insert(self.node_key, statement.clone());
         cx.out
             .push(Output::StoreRegister(Register::Statement(statement)));
@@ -131,6 +135,9 @@ impl Replicator {
             ReadRegister::sign(self.suite, &self.node, key, place, &entries, &mut cx.random);
         chat.read_due = false;
         chat.read_at = cx.now;
+        if is_too_long(&register) {
+            return;
+        }
         chat.reads.insert(self.node_key, register.clone());
         cx.out.push(Output::StoreRegister(Register::Read(register)));
         self.mark_dirty(chat_id);
@@ -174,7 +181,7 @@ impl Replicator {
         {
             return Ok(());
         }
-        if !statement.verify(self.suite) {
+        if is_too_long(&statement) || !statement.verify(self.suite) {
             return Err(Refusal::BadRegister);
         }
         if content.company == self.company {
@@ -303,7 +310,7 @@ impl Replicator {
         {
             return Ok(());
         }
-        if !register.verify(self.suite) {
+        if is_too_long(&register) || !register.verify(self.suite) {
             return Err(Refusal::BadRegister);
         }
         if content.company == self.company && content.node == self.node_key {
@@ -413,6 +420,11 @@ impl Replicator {
             }
         }
     }
+}
+
+/// Nobody takes it, so it is not even made: marks of this chat stand still, messages do not.
+fn is_too_long<T: serde::Serialize>(register: &T) -> bool {
+    codec::encode(register).len() > limits::REGISTER_BYTES
 }
 
 pub(super) fn raise(

@@ -319,6 +319,7 @@ fn identity_reason(error: &IdentityError) -> Reason {
     match error {
         IdentityError::Codec(error) => codec_reason(error),
         IdentityError::Unsupported(..) => "unsupported",
+        IdentityError::TooLong => "log_too_long",
         IdentityError::Shape => "shape",
         IdentityError::Gap { .. } => "gap",
         IdentityError::WrongPrev => "wrong_prev",

@@ -11,6 +11,7 @@ mod hostile_load;
 mod hostile_order;
 mod hostile_owner;
 mod hostile_people;
+mod hostile_roster;
 mod hostile_scope;
 mod hostile_shape;
 mod namespaces;

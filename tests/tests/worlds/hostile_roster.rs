@@ -1,0 +1,57 @@
+//! Identities without end: what a node keeps of the companies that Mallory tells it of.
+
+use anyhow::{Context as _, Result, ensure};
+use crossport_protocol::codec::{self, Blob};
+use crossport_protocol::frame::{Frame, IdentityFrame};
+use crossport_protocol::identity::{IdentityHeader, SignedIdentity};
+use crossport_protocol::ids::Position;
+use crossport_protocol::suite::Domain;
+use crossport_tests::hostile::Hand;
+use crossport_tests::hostile::forge::SUITE;
+use crossport_tests::hostile::scene::Scene;
+use crossport_tests::world::check;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_log_without_end_is_refused_and_links_between_others_stand() -> Result<()> {
+    let mut scene = Scene::open().await?;
+    let outcome = scene.attack(|hand| {
+        let mut frames = Vec::new();
+        let mut before = hand.identity.head();
+        // Each record within its own bounds, together more than anybody could pass on in one frame.
+        for _ in 0..80 {
+            let record = long_identity(hand, before)?;
+            before = Position {
+                term: 0,
+                seq: before.seq + 1,
+                hash: record.hash(),
+            };
+            let (company, records) = (hand.company, vec![record]);
+            frames.push(Frame::Identity(IdentityFrame { company, records }).encode());
+        }
+        Ok(frames)
+    });
+    let outcome = outcome.await?;
+    let refused: Vec<&str> = outcome.refused.keys().map(String::as_str).collect();
+    check("refusals", refused, vec!["bad_identity"])?;
+    ensure!(
+        scene.acme.is_linked("Globex").await?,
+        "Acme cannot pass Mallory's identity on"
+    );
+    scene.close().await
+}
+
+/// A record with all the domains that one may have. Mallory's own log does not hold it.
+fn long_identity(hand: &Hand, before: Position) -> Result<SignedIdentity> {
+    let latest = hand.identity.latest().context("Mallory has an identity")?;
+    let domains = (0..16).map(|number| format!("{number}.{}", "x".repeat(500)));
+    let header = IdentityHeader {
+        company: hand.company,
+        seq: before.seq + 1,
+        prev: before.hash,
+        domains: domains.collect(),
+        ..latest.clone()
+    };
+    let header = Blob(codec::encode(&header));
+    let signature = SUITE.sign(&hand.root, Domain::Identity, &header.0);
+    Ok(SignedIdentity { header, signature })
+}
