@@ -16,14 +16,17 @@ use std::time::Instant;
 
 use crossport_protocol::clock::Time;
 use crossport_protocol::fold::{Actor, Membership};
+use crossport_protocol::frame::Frame;
 use crossport_protocol::ids::{ChatId, CompanyId, EventId, Head, LocalId, NodeKey, StreamId};
-use crossport_protocol::replicator::{Context, Output, Replicator, Send as Outgoing};
+use crossport_protocol::replicator::{
+    Context, Output, ProtocolBreach, Replicator, Send as Outgoing,
+};
 
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::keystore::Keystore;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Side};
 use crate::node::SignedIn;
 use crate::partners::NetworkWish;
 use crate::random::OsRandom;
@@ -59,6 +62,12 @@ struct Unsettled {
 /// Own messages that wait for marks are remembered up to this many for a chat; older ones are computed when asked for.
 const UNSETTLED_MAX: usize = 8_192;
 
+/// Garbled or forged items after which a link is ended; it is taken up again a little later. An honest node sends none;
+/// checking so many takes some 10 ms.
+const GARBLED_MAX: u32 = 256;
+/// The reason under which that is counted.
+const FLOOD: &str = "flood";
+
 /// What happens after the commit of a round: answers to whoever waits.
 pub type AfterCommit = Box<dyn FnOnce(&Core, Result<(), &StoreError>) + Send>;
 
@@ -89,6 +98,13 @@ pub struct Core {
     posts: Vec<Post>,
     after: Vec<AfterCommit>,
     pub refusals: BTreeMap<CompanyId, BTreeMap<&'static str, u64>>,
+    /// What took long to tell, and when such things may be told again.
+    costly: BTreeSet<Announcement>,
+    costly_again: Instant,
+    /// The minute, and how many questions for people who are not there came in it.
+    unknown_asked: BTreeMap<ChatId, (u64, u32)>,
+    /// Garbled or forged items on the present link of a partner.
+    garbled: BTreeMap<CompanyId, u32>,
     to_disconnect: Vec<CompanyId>,
     starting: bool,
     /// Up to which arrival each person has read; the heads behind it are in registers.
@@ -175,6 +191,10 @@ impl Core {
             posts: Vec::new(),
             after: Vec::new(),
             refusals: BTreeMap::new(),
+            costly: BTreeSet::new(),
+            costly_again: Instant::now(),
+            unknown_asked: BTreeMap::new(),
+            garbled: BTreeMap::new(),
             to_disconnect: Vec::new(),
             starting: true,
             read_marks: RefCell::default(),
@@ -310,6 +330,7 @@ impl Core {
 
     pub fn link_up(&mut self, company: CompanyId, link: LiveLink) {
         tracing::info!(partner = %company.short(), transport = %link.transport, "link up");
+        self.garbled.remove(&company);
         self.links.insert(company, link);
         self.replicate(|replicator, cx| replicator.partner_up(cx, company));
         self.touch_partner(company);
@@ -338,17 +359,46 @@ impl Core {
         }
     }
 
-    pub fn frame(&mut self, company: CompanyId, link: u64, bytes: &[u8]) {
-        if self
-            .links
-            .get(&company)
-            .is_none_or(|held| held.link != link)
-        {
-            return;
+    /// A frame, or a piece of one, that came on a link.
+    pub fn frame(&mut self, company: CompanyId, link: u64, frame: Frame) {
+        if self.is_linked_by(&company, link) {
+            let received =
+                self.replicate(|replicator, cx| replicator.receive_frame(cx, company, frame));
+            self.end_after(company, received);
         }
-        let received = self.replicate(|replicator, cx| replicator.receive(cx, company, bytes));
+    }
+
+    /// Bytes that are no frame: the replicator says so.
+    pub fn garbage(&mut self, company: CompanyId, link: u64, bytes: &[u8]) {
+        if self.is_linked_by(&company, link) {
+            let received = self.replicate(|replicator, cx| replicator.receive(cx, company, bytes));
+            self.end_after(company, received);
+        }
+    }
+
+    /// Nothing more is taken of a link that is about to be ended.
+    fn is_linked_by(&self, company: &CompanyId, link: u64) -> bool {
+        let held = self.links.get(company);
+        held.is_some_and(|held| held.link == link) && !self.to_disconnect.contains(company)
+    }
+
+    fn end_after(&mut self, company: CompanyId, received: Result<(), ProtocolBreach>) {
         if let Err(breach) = received {
             tracing::warn!(partner = %company.short(), %breach, "the link is ended");
+            self.to_disconnect.push(company);
+        }
+    }
+
+    /// Counts what no honest node sends, and ends a link on which there is too much of it.
+    fn note_garbled(&mut self, company: CompanyId) {
+        let count = self.garbled.entry(company).or_insert(0);
+        *count = count.saturating_add(1);
+        if *count == GARBLED_MAX {
+            tracing::warn!(partner = %company.short(), "the link is ended: too much on it is garbled or forged");
+            self.metrics.refused(Side::Partner, FLOOD);
+            let reasons = self.refusals.entry(company).or_default();
+            let counted = reasons.entry(FLOOD).or_insert(0);
+            *counted = counted.saturating_add(1);
             self.to_disconnect.push(company);
         }
     }

@@ -31,7 +31,7 @@ use rows::{ChatMeta, ChatRow, EnvelopeRow, HashRow, HeadRow, Spot, StreamOrdinal
 pub use scan::{Direction, Scan};
 
 /// Layout of all tables. Another number is a rebuild.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// redb's page cache. Inner pages of millions of rows fit; leaves come from the system's cache.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Committed rows that are gathered before they are written: some megabytes, and a second of a busy node's work. Writing

@@ -38,7 +38,7 @@ mod transport;
 
 pub use address::{Address, AddressError, ListenAddress, Transport};
 pub use counters::NetworkCounters;
-pub use event::{DialFailure, DownReason, NetworkEvent, NetworkEvents, RefusedReason};
+pub use event::{DialFailure, DownReason, NetworkEvent, NetworkEvents, RefusedReason, Share};
 pub use handle::{CommandError, NetworkHandle};
 pub use key::{InvalidKey, NodeKey};
 pub use limits::{MAX_FRAME_BYTES, MAX_PAIR_BYTES, NetworkLimits};

@@ -5,10 +5,11 @@
 
 mod starting;
 mod use_cases;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossport_protocol::ids::{CompanyId, LocalId, NodeKey};
@@ -25,11 +26,18 @@ use crate::store::StoreError;
 
 pub(crate) use starting::bare_replicator;
 pub use starting::{InitError, NodeError, StartedNode, describe, init, start};
+use waiting::{Arrival, Content, Piece, Waiting};
 
 /// Inputs that may wait for the core: bounds memory, and slows clients and partners down when the disk is slow.
 const INPUTS: usize = 4_096;
 /// Inputs of one round: more would only make the first of them wait.
-const ROUND_INPUTS: usize = 1_024;
+const ROUND_INPUTS: usize = INPUTS;
+/// Frames are handled for so long in one round, or as long as the end of the last round took: then at least half of the
+/// time goes to frames, whatever a commit costs. What an honest partner waits behind a flood is a few rounds; under load
+/// this is still a hundred messages to one commit.
+const ROUND_FRAMES: Duration = Duration::from_millis(4);
+/// And never longer than this, however slow the disk is.
+const ROUND_FRAMES_MOST: Duration = Duration::from_millis(50);
 /// A link that broke the protocol or outran its queue is taken up again after this.
 const BOUNCE: Duration = Duration::from_secs(2);
 
@@ -159,6 +167,7 @@ pub(crate) struct CoreThread {
     network: NetworkHandle,
     wishes: mpsc::UnboundedSender<NetworkWish>,
     nodes: BTreeMap<CompanyId, NodeKey>,
+    waiting: Waiting,
 }
 
 impl CoreThread {
@@ -167,11 +176,17 @@ impl CoreThread {
         for wish in self.core.all_network_wishes() {
             self.wish(wish);
         }
+        let mut last_end = Duration::ZERO;
         loop {
-            let Some(first) = self.inputs.blocking_recv() else {
-                break;
+            let first = if self.waiting.is_empty() {
+                let Some(first) = self.inputs.blocking_recv() else {
+                    break;
+                };
+                Some(first)
+            } else {
+                self.inputs.try_recv().ok()
             };
-            let mut stop = self.take(first);
+            let mut stop = first.is_some_and(|first| self.take(first));
             let mut taken = 1;
             while taken < ROUND_INPUTS && !stop {
                 let Ok(next) = self.inputs.try_recv() else {
@@ -180,14 +195,52 @@ impl CoreThread {
                 stop = self.take(next);
                 taken += 1;
             }
+            self.serve_partners(last_end.clamp(ROUND_FRAMES, ROUND_FRAMES_MOST));
+            let began = Instant::now();
             let done = self.core.finish_round()?;
             self.after_round(done);
+            last_end = began.elapsed();
             if stop {
                 break;
             }
         }
         let Core { store, .. } = self.core;
         store.close()
+    }
+
+    /// Frames of all partners in turn, for a while: whoever asked something in this round waits no longer than that.
+    fn serve_partners(&mut self, a_while: Duration) {
+        let began = Instant::now();
+        let mut at = began;
+        while at.duration_since(began) < a_while {
+            let Some(piece) = self.waiting.next() else {
+                return;
+            };
+            let company = piece.company;
+            self.handle(piece);
+            let done = Instant::now();
+            self.waiting.served(company, done.duration_since(at));
+            at = done;
+        }
+    }
+
+    fn handle(&mut self, piece: Piece) {
+        let (company, link) = (piece.company, piece.link);
+        match piece.content {
+            Content::Up(live) => {
+                let name = company.to_string();
+                self.core.metrics.partner_connected(&name, true);
+                self.core.link_up(company, live);
+            }
+            Content::Frame(frame) => self.core.frame(company, link, frame),
+            Content::Garbage(bytes) => self.core.garbage(company, link, &bytes),
+            Content::Down(reason) => {
+                tracing::debug!(partner = %company.short(), %reason, "session ended");
+                let name = company.to_string();
+                self.core.metrics.partner_connected(&name, false);
+                self.core.link_down(company, link);
+            }
+        }
     }
 
     fn take(&mut self, input: Input) -> bool {
@@ -220,24 +273,23 @@ impl CoreThread {
                         since: now(),
                     };
                     self.nodes.insert(company, node);
-                    self.core
-                        .metrics
-                        .partner_connected(&company.to_string(), true);
-                    self.core.link_up(company, live);
+                    self.waiting.push(company, link, Arrival::Up(live));
                 }
             }
             NetworkEvent::PartnerDown { key, link, reason } => {
                 if let Some(company) = self.company_of(key) {
-                    tracing::debug!(partner = %company.short(), %reason, "session ended");
-                    self.core
-                        .metrics
-                        .partner_connected(&company.to_string(), false);
-                    self.core.link_down(company, link);
+                    self.waiting.push(company, link, Arrival::Down(reason));
                 }
             }
-            NetworkEvent::Frame { key, link, bytes } => {
+            NetworkEvent::Frame {
+                key,
+                link,
+                bytes,
+                share,
+            } => {
                 if let Some(company) = self.company_of(key) {
-                    self.core.frame(company, link, &bytes);
+                    let frame = Arrival::Frame(bytes, share);
+                    self.waiting.push(company, link, frame);
                 }
             }
             NetworkEvent::PairRequest {
@@ -301,7 +353,10 @@ impl CoreThread {
             }
         }
         for company in done.disconnect {
-            if let Some(node) = self.core.links.get(&company).map(|link| link.node) {
+            self.waiting.forget(&company);
+            let link = self.core.links.get(&company);
+            if let Some((node, id)) = link.map(|link| (link.node, link.link)) {
+                self.core.link_down(company, id);
                 self.bounce(company, node);
             }
         }

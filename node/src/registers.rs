@@ -34,8 +34,8 @@ use file::{Codec, HEADER, Loaded};
 
 /// The largest key; ids are 32 bytes and a key joins a few of them.
 pub const MAX_KEY_BYTES: usize = 512;
-/// The largest value: a read frontier lists at most 8 heads for each of some hundred streams.
-pub const MAX_VALUE_BYTES: usize = 64 * 1024;
+/// The largest value: no register of the protocol is longer than half of this.
+pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
 /// All live entries together: they are all in memory.
 pub const MAX_LIVE_BYTES: u64 = 256 * 1024 * 1024;
 /// A file smaller than this is not worth compacting.
@@ -270,6 +270,12 @@ impl Registers {
         self.check_running()?;
         // Never retried: after a failed fdatasync the kernel has dropped the pages and would report success.
         self.file.sync_data().map_err(|failure| self.stop(&failure))
+    }
+
+    /// What all live entries take.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.live
     }
 
     /// Length of the file in bytes.

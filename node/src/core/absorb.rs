@@ -19,6 +19,13 @@ use crate::journal::Position;
 use crate::metrics::{Origin as MessageOrigin, Side};
 use crate::store::{Fact, JournalEntry, StoreError};
 
+/// The reason under which a register of others is counted that was not kept.
+const REGISTERS_FULL: &str = "registers_full";
+/// Questions for people who are not there that are answered in a minute, for each chat. Every answer is a message.
+const UNKNOWN_PEOPLE: u32 = 32;
+/// The reason under which the rest is counted.
+const QUESTIONS: &str = "too_many_questions";
+
 /// A partner (or this company itself) asks that a person of this company joins or leaves.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
@@ -75,6 +82,9 @@ impl Core {
                     .entry(refusal.name())
                     .or_insert(0);
                 *count = count.saturating_add(1);
+                if refusal.is_garbled() {
+                    self.note_garbled(partner);
+                }
             }
             Output::Alarm(alarm) => self.alarm(&alarm),
         }
@@ -104,9 +114,19 @@ impl Core {
                 codec::encode(held),
             ),
         };
+        let node = match register {
+            Register::Statement(held) => held.content.node,
+            Register::Read(held) => held.content.node,
+        };
+        let is_own = node == self.replicator.node_key();
+        if !is_own && !self.store.has_room_for_foreign_registers() {
+            // It stays in memory; its partner sends it again after a restart.
+            self.metrics.refused(Side::Partner, REGISTERS_FULL);
+            return;
+        }
         self.store.put_register(name, Some(value), false);
         if let Register::Statement(held) = register
-            && held.content.node == self.replicator.node_key()
+            && is_own
         {
             // When this node itself had stored what others wrote.
             let here = Actor {
@@ -393,6 +413,16 @@ impl Core {
 
     fn answer_to(&mut self, chat: &ChatId, ask: &MemberAsk) -> Vec<Draft> {
         let Some(user) = self.directory.user_by_nickname(&ask.nickname).cloned() else {
+            let minute = now().0 / 60_000;
+            let answered = self.unknown_asked.entry(*chat).or_default();
+            if answered.0 != minute {
+                *answered = (minute, 0);
+            }
+            answered.1 = answered.1.saturating_add(1);
+            if answered.1 > UNKNOWN_PEOPLE {
+                self.metrics.refused(Side::Partner, QUESTIONS);
+                return Vec::new();
+            }
             let notice = Notice {
                 code: notice::NO_SUCH_PERSON,
                 words: vec![ask.nickname.clone()],

@@ -151,6 +151,7 @@ pub struct RelatedRow {
     pub seq: u64,
     pub id: EventId,
     pub target: EventId,
+    pub is_reaction: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

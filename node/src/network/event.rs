@@ -35,6 +35,8 @@ pub enum NetworkEvent {
         key: NodeKey,
         link: u64,
         bytes: Bytes,
+        /// To be dropped when the frame is done with: until then it counts among what waits.
+        share: Share,
     },
     /// Somebody asks to pair. Dropping `reply` ends the request without an answer.
     PairRequest {
@@ -145,7 +147,29 @@ pub enum DialFailure {
     Handshake(String),
 }
 
-/// The receiving end. Taking an event frees its share of the channel's memory bound.
+/// A frame's part of two bounds: of what one partner, and of what all partners together may have waiting here.
+#[derive(Debug)]
+pub struct Share {
+    _of_partner: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+#[cfg(test)]
+impl Share {
+    /// Of nothing, for a frame that came from no network.
+    pub(crate) fn none() -> Share {
+        let permit = || {
+            let bound = Arc::new(Semaphore::new(0));
+            bound.try_acquire_many_owned(0).expect("nothing is free")
+        };
+        Share {
+            _of_partner: permit(),
+            _of_all: permit(),
+        }
+    }
+}
+
+/// The receiving end. Taking an event frees its share of the channel's memory bound; a frame keeps its own.
 #[derive(Debug)]
 pub struct NetworkEvents {
     receiver: mpsc::Receiver<Queued>,
@@ -198,6 +222,10 @@ pub(super) struct NobodyListens;
 /// What an event costs beside its bytes, so that a flood of empty frames is bounded as well.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
+/// What a frame costs of its partner's share beside its bytes: so small frames are bounded in number too, and their turn
+/// comes before a queue of them delays anything else.
+const FRAME_OVERHEAD_BYTES: usize = 512;
+
 pub(super) fn channel(events: usize, bytes: usize) -> (EventSink, NetworkEvents) {
     let (sender, receiver) = mpsc::channel(events);
     let sink = EventSink {
@@ -216,26 +244,44 @@ impl EventSink {
             .map_err(|_| NobodyListens)
     }
 
+    /// A frame's share. Its partner's bound comes first, so that a flood waits for itself and not for the others.
+    pub(super) async fn share(
+        &self,
+        inbox: &Arc<Semaphore>,
+        inbox_bytes: usize,
+        bytes: usize,
+    ) -> Result<Share, NobodyListens> {
+        let of_partner = acquire(inbox, inbox_bytes, bytes, FRAME_OVERHEAD_BYTES).await?;
+        let of_all = acquire(&self.bytes, self.bytes_total, bytes, EVENT_OVERHEAD_BYTES).await?;
+        Ok(Share {
+            _of_partner: of_partner,
+            _of_all: of_all,
+        })
+    }
+
     /// Sends an event that holds `bytes` of peer data; waits while the channel's memory bound is used up.
     pub(super) async fn send_sized(
         &self,
         event: NetworkEvent,
         bytes: usize,
     ) -> Result<(), NobodyListens> {
-        let wanted = bytes
-            .saturating_add(EVENT_OVERHEAD_BYTES)
-            .min(self.bytes_total);
-        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let share = self
-            .bytes
-            .clone()
-            .acquire_many_owned(wanted)
-            .await
-            .map_err(|_| NobodyListens)?;
+        let share = acquire(&self.bytes, self.bytes_total, bytes, EVENT_OVERHEAD_BYTES).await?;
         let queued = Queued {
             event,
             _share: Some(share),
         };
         self.sender.send(queued).await.map_err(|_| NobodyListens)
     }
+}
+
+async fn acquire(
+    bound: &Arc<Semaphore>,
+    total: usize,
+    bytes: usize,
+    overhead: usize,
+) -> Result<OwnedSemaphorePermit, NobodyListens> {
+    let wanted = bytes.saturating_add(overhead).min(total);
+    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+    let acquired = bound.clone().acquire_many_owned(wanted).await;
+    acquired.map_err(|_| NobodyListens)
 }

@@ -5,7 +5,8 @@
 //!
 //! What they bound together: strangers can make this node hold at most `stranger_connections` x (`stranger_streams` + 4) x
 //! 256 KiB (64 MiB) of unread bytes. All partners together can make it hold `event_bytes` of received frames while the node
-//! above is slow, and each of them 8 MiB of unread bytes on a connection and `queue_bytes` of frames that it does not read.
+//! above is slow, each of them `inbox_bytes` of that, and each 8 MiB of unread bytes on a connection and `queue_bytes` of
+//! frames that it does not read.
 
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub struct NetworkLimits {
     /// outbox, so refusing more loses nothing.
     pub queue_bytes: usize,
     pub queue_frames: usize,
+    /// Frames of one partner that the node above has not done with. One frame of the longest kind and as much again: a
+    /// partner that sends faster than it is served waits, and takes nothing from the others.
+    pub inbox_bytes: usize,
     /// Events waiting to be taken by the node above, in bytes of frames and in number, over all partners.
     pub event_bytes: usize,
     pub events: usize,
@@ -110,6 +114,7 @@ impl Default for NetworkLimits {
             stream_per_second: 16,
             queue_bytes: 8 << 20,
             queue_frames: 16_384,
+            inbox_bytes: 2 << 20,
             event_bytes: 32 << 20,
             events: 4_096,
             commands: 256,

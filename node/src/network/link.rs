@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::address::{Address, Transport};
@@ -66,6 +66,9 @@ pub(super) struct Link {
     pub frames_sent: AtomicU64,
     pub frames_received: AtomicU64,
     pub ended: CancellationToken,
+    /// What this partner may have waiting at the node above.
+    pub inbox: Arc<Semaphore>,
+    pub inbox_bytes: usize,
     reason: OnceLock<DownReason>,
     queue_bytes: usize,
     queue_frames: usize,
@@ -133,6 +136,8 @@ impl Link {
             frames_sent: AtomicU64::new(0),
             frames_received: AtomicU64::new(0),
             ended: CancellationToken::new(),
+            inbox: Arc::new(Semaphore::new(limits.inbox_bytes)),
+            inbox_bytes: limits.inbox_bytes,
             reason: OnceLock::new(),
             queue_bytes: limits.queue_bytes,
             queue_frames: limits.queue_frames,

@@ -101,13 +101,16 @@ async fn take(link: &Link, item: Item, context: &Context) -> Result<(), NobodyLi
             assert!(!link.planted_panic.load(Ordering::Relaxed), "planted");
             link.frames_received.fetch_add(1, Ordering::Relaxed);
             context.shared.counters.frames_received.add(1);
-            let length = bytes.len();
+            let share = context
+                .events
+                .share(&link.inbox, link.inbox_bytes, bytes.len());
             let event = NetworkEvent::Frame {
                 key: link.key,
                 link: link.id,
                 bytes,
+                share: share.await?,
             };
-            context.events.send_sized(event, length).await?;
+            context.events.send(event).await?;
         }
     }
     Ok(())

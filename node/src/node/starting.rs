@@ -213,6 +213,7 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
         network: network.clone(),
         wishes,
         nodes: Default::default(),
+        waiting: Default::default(),
     };
     let handle = std::thread::Builder::new()
         .name("core".to_owned())

@@ -177,6 +177,7 @@ impl Store {
                 seq: at.seq,
                 id,
                 target,
+                is_reaction: matches!(event, Event::Reaction(_)),
             };
             self.index.put(rows::related(at.chat, &target, &id), &row);
         }

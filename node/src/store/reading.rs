@@ -1,6 +1,8 @@
 //! Reading single things for people: an event, what was said about it, arrivals and unread, what was posted. Committed
 //! things only, unless a function says otherwise.
 
+use std::collections::BTreeMap;
+
 use crossport_protocol::fold::Actor;
 use crossport_protocol::ids::{ChatId, EventId, LocalId};
 use crossport_protocol::owner_log::StreamCut;
@@ -15,6 +17,10 @@ use crate::journal::Position;
 /// Matches of a short id that are returned; a person who gets so many types one more digit.
 pub const MAX_MATCHES: usize = 16;
 
+/// Reactions at one message that are looked at, for each stream. A message is shown anew with every reaction, so without a
+/// bound a partner who sends many makes each more expensive than the one before.
+const MAX_REACTIONS: usize = 1_024;
+
 impl Store {
     /// One event that counts.
     pub fn row(&self, chat: &ChatId, id: EventId) -> Result<Option<Row>, StoreError> {
@@ -24,9 +30,11 @@ impl Store {
         self.row_in(chat, id)
     }
 
-    /// Edits, deletes and reactions that name an event, of envelopes that count.
+    /// Edits, deletes and reactions that name an event, of envelopes that count; of reactions at most [`MAX_REACTIONS`] of
+    /// one company's stream. Rows lie in the order of their hashes, so every node leaves out the same.
     pub fn related(&self, chat: &ChatId, target: EventId) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
+        let mut reactions: BTreeMap<u32, usize> = BTreeMap::new();
         let Some(chat) = self.index.chat(View::Committed, chat)? else {
             return Ok(found);
         };
@@ -35,7 +43,12 @@ impl Store {
             .prefix(View::Committed, &rows::related_of(chat, &target))
         {
             let row: RelatedRow = rows::decode(&row?.1)?;
-            if row.target == target {
+            if row.target != target {
+                continue;
+            }
+            let counted = reactions.entry(row.stream).or_insert(0);
+            *counted += usize::from(row.is_reaction);
+            if !row.is_reaction || *counted <= MAX_REACTIONS {
                 found.extend(self.row_in(chat, row.id)?);
             }
         }

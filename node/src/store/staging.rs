@@ -90,6 +90,12 @@ impl Store {
         self.register_changes.durable |= durable;
     }
 
+    /// There is room for registers of others: they may take half of what registers may take, so that they never keep this
+    /// node from writing its own.
+    pub fn has_room_for_foreign_registers(&self) -> bool {
+        self.registers.live_bytes() <= crate::registers::MAX_LIVE_BYTES / 2
+    }
+
     /// The latest value, staged ones included.
     pub fn register(&self, key: &[u8]) -> Option<&[u8]> {
         match self.register_changes.values.get(key) {
