@@ -10,6 +10,7 @@
 pub mod forge;
 pub mod scene;
 pub mod snapshot;
+pub mod storm;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

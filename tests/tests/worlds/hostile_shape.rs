@@ -15,7 +15,7 @@ use crossport_protocol::suite::{Domain, Signature};
 use crossport_tests::hostile::Mallory;
 use crossport_tests::hostile::forge::{SUITE, frame_of};
 use crossport_tests::hostile::scene::{Scene, refuses};
-use crossport_tests::world::{OPERATOR, check};
+use crossport_tests::world::{OPERATOR, check, eventually};
 
 /// A frame of a number with these bytes after it.
 fn raw(number: u16, body: &[u8]) -> Vec<u8> {
@@ -153,9 +153,10 @@ async fn ten_million_empty_items_are_refused() -> Result<()> {
         signature: Signature::from_bytes([0; 64]),
         payloads: Vec::new(),
     });
-    let fitting = (limits::FRAME_BYTES - 64) / codec::encode(&empty).len();
+    // Fewer than end a link; the next test sends as many as a frame holds.
+    let some = 200;
     let outcome = scene.attack(move |_| {
-        // Ten million by their count, and as many as a frame can truly hold.
+        // Ten million by their count, and some that are truly there.
         let ten_million = 10_000_000u64.to_le_bytes();
         let counted = NUMBERS.map(|number| {
             raw(
@@ -166,7 +167,7 @@ async fn ten_million_empty_items_are_refused() -> Result<()> {
         let full = EnvelopesFrame {
             chat,
             sent_bytes: 0,
-            items: vec![empty; fitting],
+            items: vec![empty; some],
         };
         Ok(counted.chain([Frame::Envelopes(full).encode()]).collect())
     });
@@ -177,8 +178,54 @@ async fn ten_million_empty_items_are_refused() -> Result<()> {
     check(
         "condemned",
         of("bad_envelope") + of("rejected_before"),
-        fitting as u64,
+        some as u64,
     )?;
+    ensure!(
+        outcome.shown == [Vec::<String>::new(), Vec::new()],
+        "{outcome:#?}"
+    );
+    scene.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_full_of_condemned_items_ends_the_link_and_the_partner_may_come_back() -> Result<()>
+{
+    let mut scene = Scene::open().await?;
+    let chat = scene.shared;
+    let links = scene.mallory.act(|hand| hand.links).await?;
+    let empty = EnvelopeItem::whole(SealedEnvelope {
+        header: Blob(Vec::new()),
+        signature: Signature::from_bytes([0; 64]),
+        payloads: Vec::new(),
+    });
+    let fitting = (limits::FRAME_BYTES - 64) / codec::encode(&empty).len();
+    scene.look().await?;
+    let full = EnvelopesFrame {
+        chat,
+        sent_bytes: 0,
+        items: vec![empty; fitting],
+    };
+    scene
+        .mallory
+        .send(vec![Frame::Envelopes(full).encode()])
+        .await?;
+    eventually("the flood is counted", || async {
+        Ok(scene.counts().await?.get("flood").copied() == Some(1))
+    })
+    .await?;
+    scene
+        .mallory
+        .until("the link comes back", move |hand| {
+            hand.links > links && hand.is_linked()
+        })
+        .await?;
+    scene.probe().await?;
+    let outcome = scene.outcome().await?;
+    let condemned: u64 = outcome.refused.values().sum();
+    ensure!(
+        condemned < 1_000,
+        "{condemned} of {fitting} items were looked at"
+    );
     ensure!(
         outcome.shown == [Vec::<String>::new(), Vec::new()],
         "{outcome:#?}"
@@ -254,7 +301,7 @@ async fn random_bytes_in_every_kind_of_frame_are_refused() -> Result<()> {
     refuses(
         |_, _| {
             let mut random = crossport_node::random::OsRandom;
-            let frames = NUMBERS.flat_map(|number| (0..50).map(move |round| (number, round)));
+            let frames = NUMBERS.flat_map(|number| (0..20).map(move |round| (number, round)));
             Ok(frames
                 .map(|(number, round)| {
                     let mut bytes = vec![0; 100 + round * 37];
@@ -263,7 +310,7 @@ async fn random_bytes_in_every_kind_of_frame_are_refused() -> Result<()> {
                 })
                 .collect())
         },
-        &[("bad_frame", kinds * 50)],
+        &[("bad_frame", kinds * 20)],
     )
     .await
 }
