@@ -262,9 +262,10 @@ fn all_tasks_stopped(tasks: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// A mounted image.
-struct Mounted {
-    folder: PathBuf,
+/// A mounted image. It goes away with this value.
+#[derive(Debug)]
+pub struct Mounted {
+    pub folder: PathBuf,
     device: String,
     is_mounted: bool,
 }
@@ -277,7 +278,7 @@ struct Writes {
 }
 
 impl Mounted {
-    fn new(image: &Path, folder: &Path) -> Result<Mounted> {
+    pub fn new(image: &Path, folder: &Path) -> Result<Mounted> {
         fs::create_dir_all(folder)?;
         let device = output(
             Command::new("losetup")
@@ -288,7 +289,7 @@ impl Mounted {
         .to_owned();
         let mount = output(
             Command::new("mount")
-                .args(["-t", "ext4", &device])
+                .args(["-t", "ext4", "-o", "errors=remount-ro", &device])
                 .arg(folder),
         );
         // From here on the device goes away by itself with the mount (or at once, if there is none).
@@ -303,12 +304,26 @@ impl Mounted {
         Ok(mounted)
     }
 
-    fn unmount(mut self) -> Result<()> {
+    pub fn unmount(mut self) -> Result<()> {
         self.is_mounted = false;
         let folder = self.folder.clone();
         wait_until("the disk to be unmounted", || {
             Ok(output(Command::new("umount").arg(&folder)).is_ok())
         })
+    }
+
+    /// Has the file system find itself damaged: it makes itself read-only, as it does on a failing disk.
+    pub fn break_down(&self) -> Result<()> {
+        let name = self.device.trim_start_matches("/dev/");
+        let trigger = format!("/sys/fs/ext4/{name}/trigger_fs_error");
+        fs::write(&trigger, "1").with_context(|| trigger.clone())
+    }
+
+    /// Writes single blocks: the kernel's loop device takes one that could be written in part for a success.
+    pub fn write_by_block(&self) -> Result<()> {
+        let name = self.device.trim_start_matches("/dev/");
+        let limit = format!("/sys/block/{name}/queue/max_sectors_kb");
+        fs::write(&limit, "4").with_context(|| limit.clone())
     }
 
     fn writes(&self) -> Result<Writes> {
@@ -339,12 +354,12 @@ impl Drop for Mounted {
     }
 }
 
-fn make_file_system(image: &Path, mib: u64) -> Result<()> {
+pub fn make_file_system(image: &Path, mib: u64) -> Result<()> {
     File::create(image)?.set_len(mib * 1024 * 1024)?;
     output(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image)).map(drop)
 }
 
-fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let done = command
         .output()
         .with_context(|| format!("starting {command:?}"))?;

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -115,31 +115,38 @@ impl Company {
         })
     }
 
-    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    /// How the node ended, if it did by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         let running = self.running.as_mut().context("it was not started")?;
         Ok(running.try_wait()?)
     }
 
     /// Asks the running node, as `profile` if it is not the operator who asks.
     pub fn ask(&self, profile: Option<&str>, arguments: &[&str]) -> Result<Value> {
-        let mut all = vec!["--json", "--yes"];
-        if let Some(profile) = profile {
-            all.extend(["--as", profile]);
-        }
-        all.extend(arguments);
-        let output = self.command(&all)?.output()?;
+        let output = self.attempt(profile, arguments)?;
         ensure!(
             output.status.success(),
             "{}: crossport {} ended with {}: {}",
             self.name,
-            all.join(" "),
+            arguments.join(" "),
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
         if output.stdout.trim_ascii().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{all:?} printed no JSON"))
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{arguments:?} printed no JSON"))
+    }
+
+    /// Asks, whatever comes of it.
+    pub fn attempt(&self, profile: Option<&str>, arguments: &[&str]) -> Result<Output> {
+        let mut all = vec!["--json", "--yes"];
+        if let Some(profile) = profile {
+            all.extend(["--as", profile]);
+        }
+        all.extend(arguments);
+        Ok(self.command(&all)?.output()?)
     }
 
     /// Adds a person and signs them in under their nickname; returns the secret of the link.
@@ -168,12 +175,22 @@ impl Company {
 
     /// The texts of a chat as a person sees them, oldest first.
     pub fn texts(&self, profile: &str, chat: &str) -> Result<Vec<String>> {
-        let page = self.ask(Some(profile), &["chat", "show", chat, "--limit", "200"])?;
-        let messages = page["messages"].as_array().context("no messages")?;
-        let texts = messages
-            .iter()
-            .filter_map(|message| message["text"].as_str());
-        Ok(texts.map(str::to_owned).collect())
+        let mut texts = Vec::new();
+        let mut before: Option<String> = None;
+        loop {
+            let mut arguments = vec!["chat", "show", chat, "--limit", "200"];
+            arguments.extend(before.iter().flat_map(|cursor| ["--before", cursor]));
+            let page = self.ask(Some(profile), &arguments)?;
+            let messages = page["messages"].as_array().context("no messages")?;
+            let of_page = messages.iter().rev();
+            let of_page = of_page.filter_map(|message| message["text"].as_str());
+            texts.extend(of_page.map(str::to_owned));
+            before = page["older"].as_str().map(str::to_owned);
+            if before.is_none() {
+                texts.reverse();
+                return Ok(texts);
+            }
+        }
     }
 
     /// Stops cleanly.

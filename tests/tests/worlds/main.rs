@@ -5,6 +5,7 @@
 
 mod canaries;
 mod crash;
+mod disk;
 mod hostile_content;
 mod hostile_identity;
 mod hostile_load;
