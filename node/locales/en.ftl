@@ -515,6 +515,7 @@ bench-size-disk-mib-per-10k = disk for each 10,000 messages
     .rivals = 6.4–62
 bench-size-page-ms = page of 50
 bench-size-start-s = start to ready with all messages
+bench-size-killed-start-s = start after a kill to a page and a message each way
 bench-size-rebuild-s = index made anew from the journal
 
 ## Help

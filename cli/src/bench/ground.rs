@@ -209,6 +209,25 @@ pub async fn appears(person: &Person, chat: &str, texts: &'static Texts) -> Resu
     there.await.map(drop)
 }
 
+/// Waits until somebody's newest page has a message.
+pub async fn arrives(
+    person: &Person,
+    chat: &str,
+    message: &str,
+    texts: &'static Texts,
+) -> Result<(), Failure> {
+    let what = format!("message at {}", person.who.nickname);
+    let there = until(&what, APPEARS_WITHIN, texts, async || {
+        let page = person.page(chat, None, 50).await?;
+        Ok(page
+            .messages
+            .iter()
+            .find(|one| one.id == message)
+            .map(|_| ()))
+    });
+    there.await.map(drop)
+}
+
 /// All samples of a metric together, whatever their labels (OpenMetrics text).
 fn sum_of(text: &str, name: &str) -> f64 {
     let samples = text.lines().filter_map(|line| {

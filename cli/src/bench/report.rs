@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub const SCHEMA: &str = "crossport-bench-federation/1";
 
 /// Every figure and the key of its title.
-const TITLES: [(&str, &str); 22] = [
+const TITLES: [(&str, &str); 23] = [
     (
         "throughput.messages_per_s",
         "bench-throughput-messages-per-s",
@@ -49,6 +49,7 @@ const TITLES: [(&str, &str); 22] = [
     ("size.disk_mib_per_10k", "bench-size-disk-mib-per-10k"),
     ("size.page_ms", "bench-size-page-ms"),
     ("size.start_s", "bench-size-start-s"),
+    ("size.killed_start_s", "bench-size-killed-start-s"),
     ("size.rebuild_s", "bench-size-rebuild-s"),
 ];
 

@@ -1,7 +1,7 @@
 //! What a node occupies, empty and with many messages, and what it takes to start with them.
 
 use super::{Plan, RUNS};
-use crate::bench::ground::{Ground, companies};
+use crate::bench::ground::{Ground, arrives, companies};
 use crate::bench::machine::{disk_of, memory_of};
 use crate::bench::report::{Aim, Figure, Scenario};
 use crate::context::Context;
@@ -16,6 +16,8 @@ const MIB: f64 = 1_048_576.0;
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 /// Messages written between two signs of life.
 const FILL_STEP: u32 = 50_000;
+/// Messages between the last stop and a kill: more than the node gathers before it writes its index.
+const UNWRITTEN: u32 = 10_000;
 /// Pages that are read, from the newest back.
 const PAGES: u32 = 100;
 
@@ -90,6 +92,11 @@ pub async fn size(
         tokio::time::sleep(IDLE_AFTER).await;
         fresh.push(memory_of(ground.acme.node()?.pid(), texts)? as f64 / MIB);
     }
+    let mut killed = Vec::new();
+    for _ in 0..RUNS {
+        killed.push(after_kill(&mut ground, texts).await?);
+    }
+    let killed = Figure::new("size.killed_start_s", "s", killed);
     let rebuild = ground.acme.rebuild().await?;
     scenario.count("rebuild.records", rebuild.records as f64);
     let rebuild = Figure::new(
@@ -103,10 +110,24 @@ pub async fn size(
         disk.aim_if(plan.full, Aim::AtMost(6.5)),
         page.aim_if(plan.full, Aim::AtMost(5.0)),
         Figure::new("size.start_s", "s", ready).aim_if(plan.full, Aim::AtMost(2.0)),
+        killed.aim_if(plan.full, Aim::AtMost(5.0)),
         rebuild.aim_if(plan.full, Aim::AtMost(60.0)),
     ];
     scenario.figures.extend(figures);
     ground.close().await
+}
+
+/// Seconds from the start of a killed node until it has shown the newest page, and a message each way has arrived.
+async fn after_kill(ground: &mut Ground, texts: &'static Texts) -> Result<f64, Failure> {
+    ground.fill(UNWRITTEN).await?;
+    ground.acme.kill().await?;
+    let begun = Instant::now();
+    ground.acme.restart().await?;
+    ground.anna.page(&ground.chat, None, 50).await?;
+    ground.fill(1).await?;
+    let answer = ground.boris.send(&ground.chat, "here too").await?;
+    arrives(&ground.anna, &ground.chat, &answer.id, texts).await?;
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// Milliseconds of each page of 50, walking back from the newest.
