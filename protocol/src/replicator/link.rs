@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::frontier::Asking;
-use super::identities::COMPANIES;
+use super::identities::{COMPANIES, Introduced};
 use super::{Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
 use crate::frame::{BUILD, EnvelopesFrame, Frame, Hello, OwnerFrame, VERSION};
@@ -72,6 +72,9 @@ pub(super) struct PartnerLink {
     /// Chats that wait for an author's own delivery before this node relays.
     pub relay_later: BTreeMap<ChatId, Time>,
     pub told: BTreeMap<CompanyId, u64>,
+    pub introduced: Introduced,
+    /// Nothing is to be made for it until its queue has room again.
+    pub held: bool,
     pub located: BTreeSet<(ChatId, StreamId, Head)>,
     /// The companies that the partner is linked with.
     pub direct: BTreeSet<CompanyId>,

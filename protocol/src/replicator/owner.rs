@@ -272,6 +272,12 @@ impl Replicator {
         record: &SignedRecord,
     ) -> Result<(), Refusal> {
         let (header, body) = record.verify(self.suite).map_err(Refusal::Record)?;
+        if let Origin::Partner(partner) = origin {
+            self.adopt_identity(cx, partner, header.owner);
+            if let Body::Add(add) = &body {
+                self.adopt_identity(cx, partner, add.acceptance.company);
+            }
+        }
         self.check_listed(&header.owner, &header.identity_at, &header.node)?;
         if let Body::Add(add) = &body {
             // An owner cannot add a company by a key that it made up for it.

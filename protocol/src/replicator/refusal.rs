@@ -16,6 +16,8 @@ pub enum Refusal {
     Record(RecordError),
     #[error(transparent)]
     Identity(IdentityError),
+    #[error("the identity of a company that nothing here names")]
+    IdentityNotNeeded,
     #[error("it was refused before")]
     RejectedBefore,
     #[error("the chat is not shared with this company")]
@@ -102,6 +104,7 @@ impl Refusal {
             Refusal::Record(RecordError::Fork(_)) => "owner_fork",
             Refusal::Record(_) => "bad_record",
             Refusal::Identity(_) => "bad_identity",
+            Refusal::IdentityNotNeeded => "identity_not_needed",
             Refusal::RejectedBefore => "rejected_before",
             Refusal::NotShared => "not_shared",
             Refusal::OtherChat => "other_chat",

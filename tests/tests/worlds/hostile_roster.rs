@@ -1,15 +1,54 @@
 //! Identities without end: what a node keeps of the companies that Mallory tells it of.
 
 use anyhow::{Context as _, Result, ensure};
+use crossport_node::core::{Core, now};
+use crossport_node::random::OsRandom;
 use crossport_protocol::codec::{self, Blob};
 use crossport_protocol::frame::{Frame, IdentityFrame};
-use crossport_protocol::identity::{IdentityHeader, SignedIdentity};
+use crossport_protocol::identity::{
+    IdentityDraft, IdentityHeader, IdentityLog, SignedIdentity, root_commitment,
+};
 use crossport_protocol::ids::Position;
-use crossport_protocol::suite::Domain;
+use crossport_protocol::suite::{Domain, SecretKey};
 use crossport_tests::hostile::Hand;
 use crossport_tests::hostile::forge::SUITE;
 use crossport_tests::hostile::scene::Scene;
 use crossport_tests::world::check;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identities_of_companies_that_nothing_names_are_not_kept() -> Result<()> {
+    let mut scene = Scene::open().await?;
+    let before = companies_kept(&scene).await?;
+    let outcome = scene.attack(|_| {
+        let strangers = (0..300).map(|_| {
+            let keys = [(), ()].map(|()| SecretKey::random(&mut OsRandom));
+            let [root, node] = keys.map(|key| (key.public(SUITE), key));
+            let draft = IdentityDraft {
+                time: now(),
+                name: "Nobody Ltd".to_owned(),
+                domains: Vec::new(),
+                node_keys: vec![node.0],
+                next_root: root_commitment(&root.0),
+            };
+            let log = IdentityLog::create(SUITE, &root.1, draft);
+            let company = log.company();
+            let records = log.records().cloned().collect();
+            Ok(Frame::Identity(IdentityFrame { company, records }).encode())
+        });
+        strangers.collect()
+    });
+    // So many wait in memory for a chat that names them.
+    outcome
+        .await?
+        .refused_only(&[("identity_not_needed", 300 - 256)])?;
+    check("companies kept", companies_kept(&scene).await?, before)?;
+    scene.close().await
+}
+
+async fn companies_kept(scene: &Scene) -> Result<usize> {
+    let count = |core: &Core| Ok(core.replicator.roster().companies().count());
+    Ok(scene.acme.node().look(count).await?)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_log_without_end_is_refused_and_links_between_others_stand() -> Result<()> {
