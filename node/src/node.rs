@@ -3,6 +3,7 @@
 //! The only place where everything is visible. A [`Node`] is a cheap handle: whoever holds it sends closures to the core
 //! thread and waits for the end of the round in which they ran.
 
+mod sending;
 mod starting;
 mod use_cases;
 mod waiting;
@@ -24,6 +25,7 @@ use crate::network::{Address, NetworkEvent, NetworkHandle, NodeKey as PeerKey, R
 use crate::partners::NetworkWish;
 use crate::store::StoreError;
 
+use sending::{Sending, Sent};
 pub(crate) use starting::bare_replicator;
 pub use starting::{InitError, NodeError, StartedNode, describe, init, start};
 use waiting::{Arrival, Content, Piece, Waiting};
@@ -48,6 +50,8 @@ pub(crate) enum Input {
     Command(Command),
     AfterCommit(AfterCommit),
     Network(NetworkEvent),
+    /// A partner's queue that was full is half empty.
+    Room(CompanyId, u64),
     Tick,
     Stop,
 }
@@ -164,10 +168,10 @@ pub fn store_refusal(error: &StoreError) -> Refused {
 pub(crate) struct CoreThread {
     core: Core,
     inputs: mpsc::Receiver<Input>,
-    network: NetworkHandle,
     wishes: mpsc::UnboundedSender<NetworkWish>,
     nodes: BTreeMap<CompanyId, NodeKey>,
     waiting: Waiting,
+    sending: Sending,
 }
 
 impl CoreThread {
@@ -239,6 +243,7 @@ impl CoreThread {
                 let name = company.to_string();
                 self.core.metrics.partner_connected(&name, false);
                 self.core.link_down(company, link);
+                self.sending.forget(&company);
             }
         }
     }
@@ -248,6 +253,11 @@ impl CoreThread {
             Input::Command(command) => command(&mut self.core),
             Input::AfterCommit(after) => self.core.after_commit(after),
             Input::Network(event) => self.network_event(event),
+            Input::Room(company, link) => {
+                if self.sending.room(company, link) {
+                    self.core.replicator.hold(company, false);
+                }
+            }
             Input::Tick => self.core.tick(),
             Input::Stop => return true,
         }
@@ -343,17 +353,22 @@ impl CoreThread {
             let Some(link) = self.core.links.get(&outgoing.partner) else {
                 continue;
             };
-            let (key, id) = (PeerKey(link.node.0), link.link);
-            if let Err(error) = self.network.send_on(key, id, Bytes::from(outgoing.frame)) {
-                // The log is the outbox: whatever did not leave is found lacking when the link is up again.
-                tracing::debug!(partner = %outgoing.partner.short(), %error, "a frame did not leave; the link starts anew");
-                let (company, node) = (outgoing.partner, link.node);
-                self.core.link_down(company, id);
-                self.bounce(company, node);
+            let (company, node, id) = (outgoing.partner, link.node, link.link);
+            let frame = Bytes::from(outgoing.frame);
+            match self.sending.send(company, node, id, frame) {
+                Sent::Left | Sent::Ended => {}
+                Sent::Held => self.core.replicator.hold(company, true),
+                Sent::TooLong => {
+                    tracing::error!(partner = %company.short(), "a frame is too long for any link; the link starts anew");
+                    self.core.link_down(company, id);
+                    self.sending.forget(&company);
+                    self.bounce(company, node);
+                }
             }
         }
         for company in done.disconnect {
             self.waiting.forget(&company);
+            self.sending.forget(&company);
             let link = self.core.links.get(&company);
             if let Some((node, id)) = link.map(|link| (link.node, link.link)) {
                 self.core.link_down(company, id);

@@ -210,10 +210,10 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
     let thread = CoreThread {
         core,
         inputs: receiver,
-        network: network.clone(),
         wishes,
         nodes: Default::default(),
         waiting: Default::default(),
+        sending: super::sending::Sending::new(network.clone(), inputs.downgrade()),
     };
     let handle = std::thread::Builder::new()
         .name("core".to_owned())

@@ -31,7 +31,7 @@ impl Replicator {
         let linked: Vec<CompanyId> = self
             .partners
             .iter()
-            .filter(|(_, partner)| partner.link.is_some())
+            .filter(|(_, partner)| partner.link.as_ref().is_some_and(|link| !link.held))
             .map(|(company, _)| *company)
             .collect();
         let mut sends = Vec::new();
@@ -43,6 +43,14 @@ impl Replicator {
             }));
         }
         sends
+    }
+
+    /// What was made for a partner does not all fit its queue: until told otherwise nothing more is made. What it lacks is
+    /// remembered as always.
+    pub fn hold(&mut self, partner: CompanyId, held: bool) {
+        if let Some(link) = self.link_mut(partner) {
+            link.held = held;
+        }
     }
 
     /// When [`Self::pump`] has something to do although nothing happens.

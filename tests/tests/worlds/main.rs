@@ -12,6 +12,7 @@ mod hostile_load;
 mod hostile_order;
 mod hostile_owner;
 mod hostile_people;
+mod hostile_reader;
 mod hostile_roster;
 mod hostile_scope;
 mod hostile_shape;
