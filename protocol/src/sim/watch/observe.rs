@@ -356,7 +356,7 @@ impl Watch {
             .node_mut(index)
             .stated
             .insert(key, content.heads.clone());
-        let lost = self.node(author).restored || self.node(author).rolled_back;
+        let lost = self.node(author).may_repeat_numbers();
         let excused = lost || owner.is_some_and(|owner| owner.members().count() < 2);
         let kept = self.covers(
             shell,
@@ -408,7 +408,7 @@ impl Watch {
         ) else {
             return Ok(());
         };
-        let excused = self.node(author).restored || self.node(author).rolled_back;
+        let excused = self.node(author).may_repeat_numbers();
         for entry in entries {
             let key = (chat, node, entry.handle);
             let before = self.node_mut(index).read.insert(key, entry.heads.clone());

@@ -267,7 +267,9 @@ impl World {
             .collect();
         let has = |other: usize, epoch: u32| {
             let linked = self.is_up(other) && self.index_of_wire(index, other).is_some();
-            linked && self.node(other).replicator.key(&id, epoch).is_some()
+            // Who was removed is not asked any more.
+            let member = chat.owner().is_member(&self.watch.company(other));
+            linked && member && self.node(other).replicator.key(&id, epoch).is_some()
         };
         // A key that nobody within reach has any more is lost; what it sealed waits for ever.
         lacking
