@@ -84,6 +84,10 @@ impl Replicator {
         if origin != Origin::Local {
             self.check_erasures(item, &envelope)?;
         }
+        let from_partner = matches!(origin, Origin::Partner(_));
+        if from_partner && self.would_be_passed_over(&envelope) {
+            return Err(Refusal::NeedsKey);
+        }
         self.keep(cx, origin, item, envelope, admission);
         ingested.new = true;
         Ok(ingested)
@@ -318,6 +322,20 @@ impl Replicator {
         } else {
             Err(Refusal::UnprovenErasure)
         }
+    }
+
+    /// It closes a gap below what is delivered already, and it or something before it cannot be read yet. Once the gap is
+    /// closed nobody would look for it again, so it is taken when it can be shown.
+    fn would_be_passed_over(&self, envelope: &VerifiedEnvelope) -> bool {
+        let (chat_id, epoch) = (envelope.header.chat, envelope.header.epoch);
+        let chat = self.chats.get(&chat_id);
+        let state = chat.and_then(|chat| chat.core.streams.get(&envelope.header.stream));
+        let lacks_key =
+            || !self.keys.contains_key(&(chat_id, epoch)) && self.is_entitled(&chat_id, epoch);
+        state.is_some_and(|state| {
+            let closes = state.gaps.contains(&envelope.head());
+            closes && (!state.is_delivered_whole() || lacks_key())
+        })
     }
 
     /// This company may get the key of an epoch, sooner or later.

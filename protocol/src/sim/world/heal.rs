@@ -9,7 +9,7 @@ use crate::ids::{ChatId, EventId, Hash, Head, StreamId};
 use crate::owner_log::{History, OwnerLog, StreamCut};
 
 use crate::replicator::{Chat, ReadLog, Replicator};
-use crate::sim::counts::{Invariant, Violation};
+use crate::sim::counts::{Fault, Invariant, Violation};
 use crate::sim::shell::{Seen, Shell};
 use crate::sim::watch::{Cause, Checked, Watch, has_payload};
 
@@ -211,7 +211,10 @@ impl World {
         let (a, b) = (a?, b?);
         let what = if a.owner().head() != b.owner().head() {
             format!("owner log {:?} {:?}", a.owner().head(), b.owner().head())
-        } else if self.known_heads(a, [one, other]) != self.known_heads(b, [one, other]) {
+        } else if !self.has_lost_key(a, one)
+            && !self.has_lost_key(b, other)
+            && self.known_heads(a, [one, other]) != self.known_heads(b, [one, other])
+        {
             let [first, second] = [a, b].map(|chat| self.known_heads(chat, [one, other]));
             let only = |these: &[StreamCut], those: &[StreamCut]| {
                 let others = these.iter().filter(|cut| !those.contains(cut));
@@ -254,27 +257,25 @@ impl World {
 
     /// Something held is not delivered although a partner has every key that this needs.
     fn waits(&self, chat: &Chat, index: usize) -> bool {
-        if chat.streams().all(|(_, state)| state.is_delivered_whole()) {
-            return false;
-        }
+        let whole = chat.streams().all(|(_, state)| state.is_delivered_whole());
+        !whole && !self.has_lost_key(chat, index)
+    }
+
+    /// A node is entitled to a key that nobody within its reach has any more. What it sealed waits for ever, and so does
+    /// what a delete under it erased: nobody can prove any more what was to be deleted.
+    fn has_lost_key(&self, chat: &Chat, index: usize) -> bool {
         let (id, company) = (chat.id(), self.watch.company(index));
-        let lacks = |epoch: &u32| self.node(index).replicator.key(&id, *epoch).is_none();
-        let lacking: Vec<u32> = chat
-            .owner()
-            .entitled(&company)
-            .into_iter()
-            .filter(lacks)
-            .collect();
         let has = |other: usize, epoch: u32| {
             let linked = self.is_up(other) && self.index_of_wire(index, other).is_some();
             // Who was removed is not asked any more.
             let member = chat.owner().is_member(&self.watch.company(other));
             linked && member && self.node(other).replicator.key(&id, epoch).is_some()
         };
-        // A key that nobody within reach has any more is lost; what it sealed waits for ever.
-        lacking
-            .iter()
-            .all(|epoch| (0..self.nodes.len()).any(|other| has(other, *epoch)))
+        let mut lacking = chat.owner().entitled(&company).into_iter();
+        lacking.any(|epoch| {
+            self.node(index).replicator.key(&id, epoch).is_none()
+                && !(0..self.nodes.len()).any(|other| has(other, epoch))
+        })
     }
 
     /// The heads of a chat that two nodes can bring to each other. Apart from these are heads that only say where the
@@ -314,6 +315,13 @@ impl World {
                 .counts
                 .check(Invariant::EqualFrontiers, true, String::new)?;
             for circle in self.circles(&chat) {
+                let lost = circle.iter().any(|index| {
+                    let held = self.node(*index).replicator.chat(&chat);
+                    held.is_some_and(|held| self.has_lost_key(held, *index))
+                });
+                if lost {
+                    self.watch.counts.fault(Fault::KeyLost);
+                }
                 self.check_state(&chat, &circle)?;
             }
         }
@@ -461,11 +469,14 @@ impl World {
         Ok(())
     }
 
-    /// What a node holds of a stream waits for a key: whether anybody has it, [`Self::waits`] asks.
+    /// What a node holds of a stream waits for a key: whether anybody has it, [`Self::waits`] asks. Or nobody has it.
     fn is_stuck(&self, index: usize, chat: &ChatId, head: &Head) -> bool {
         let shell = self.node(index);
         let stored = shell.log.stored(chat, &head.hash);
         let held = shell.replicator.chat(chat);
+        if held.is_some_and(|held| self.has_lost_key(held, index)) {
+            return true;
+        }
         stored.zip(held).is_some_and(|(stored, held)| {
             let mut streams = held.streams();
             streams
