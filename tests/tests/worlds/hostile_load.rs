@@ -23,7 +23,7 @@ use crossport_protocol::statement::{self, Statement, StatementContent};
 use crossport_protocol::suite::{Domain, Random, Signature};
 use crossport_tests::hostile::forge::{Forgery, SUITE, frame_of, random_hash};
 use crossport_tests::hostile::scene::{Scene, said};
-use crossport_tests::hostile::storm::{Siege, Wind, be_the_child};
+use crossport_tests::hostile::storm::{RATIO_MAX, Siege, Wind, be_the_child};
 use crossport_tests::hostile::{Hand, Mallory};
 use rustix::process::{Signal, kill_process};
 use tokio::sync::Mutex;
@@ -37,36 +37,53 @@ async fn child_node() -> Result<()> {
     be_the_child().await.map(|_| ())
 }
 
+/// A machine that has other work than this test delays whoever has more to compute, and by chance the storm more than the calm.
+/// What the node itself does wrong shows every time, so a ratio counts when it is too high so many times in a row.
+const ATTEMPTS: usize = 3;
+
 /// Frames made once and sent again and again.
 async fn endures(
     name: &str,
-    make: impl FnOnce(&mut Hand, ChatId) -> Result<Vec<Vec<u8>>> + Send + 'static,
+    make: impl Fn(&mut Hand, ChatId) -> Result<Vec<Vec<u8>>> + Clone + Send + 'static,
 ) -> Result<()> {
-    let _alone = WEATHER.lock().await;
-    let mut siege = Siege::lay().await?;
-    let chat = siege.shared;
-    let frames = siege.mallory.act(move |hand| make(hand, chat)).await??;
-    let weather = siege
-        .endure(|mallory, mut wind| async move { wind.send(&mallory, &frames).await })
-        .await?;
-    weather.judge(name)?;
-    siege.raise().await
+    weathers(name, false, make).await
 }
 
 /// Frames that make sense only once.
 async fn endures_once(
     name: &str,
-    make: impl FnOnce(&mut Hand, ChatId) -> Result<Vec<Vec<u8>>> + Send + 'static,
+    make: impl Fn(&mut Hand, ChatId) -> Result<Vec<Vec<u8>>> + Clone + Send + 'static,
+) -> Result<()> {
+    weathers(name, true, make).await
+}
+
+async fn weathers(
+    name: &str,
+    once: bool,
+    make: impl Fn(&mut Hand, ChatId) -> Result<Vec<Vec<u8>>> + Clone + Send + 'static,
 ) -> Result<()> {
     let _alone = WEATHER.lock().await;
-    let mut siege = Siege::lay().await?;
-    let chat = siege.shared;
-    let frames = siege.mallory.act(move |hand| make(hand, chat)).await??;
-    let weather = siege
-        .endure(|mallory, mut wind| async move { wind.send_once(&mallory, frames).await })
-        .await?;
-    weather.judge(name)?;
-    siege.raise().await
+    let mut attempt = 1;
+    loop {
+        let mut siege = Siege::lay().await?;
+        let (chat, make) = (siege.shared, make.clone());
+        let frames = siege.mallory.act(move |hand| make(hand, chat)).await??;
+        let storm = async move |mallory: Mallory, mut wind: Wind| {
+            if once {
+                wind.send_once(&mallory, frames).await;
+            } else {
+                wind.send(&mallory, &frames).await;
+            }
+        };
+        let weather = siege.endure(storm).await?;
+        let judged = weather.judge(name);
+        siege.raise().await?;
+        let is_slow = weather.ratio() > RATIO_MAX;
+        if judged.is_ok() || !is_slow || attempt == ATTEMPTS {
+            return judged;
+        }
+        attempt += 1;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

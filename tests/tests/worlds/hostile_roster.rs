@@ -8,7 +8,9 @@ use crossport_protocol::frame::{Frame, IdentityFrame};
 use crossport_protocol::identity::{
     IdentityDraft, IdentityHeader, IdentityLog, SignedIdentity, root_commitment,
 };
-use crossport_protocol::ids::Position;
+use crossport_protocol::ids::{Position, StreamId};
+use crossport_protocol::owner_log::StreamCut;
+use crossport_protocol::statement::{self, Statement, StatementContent};
 use crossport_protocol::suite::{Domain, SecretKey};
 use crossport_tests::hostile::Hand;
 use crossport_tests::hostile::forge::SUITE;
@@ -42,6 +44,41 @@ async fn identities_of_companies_that_nothing_names_are_not_kept() -> Result<()>
         .await?
         .refused_only(&[("identity_not_needed", 300 - 256)])?;
     check("companies kept", companies_kept(&scene).await?, before)?;
+    scene.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_thousands_of_invented_streams_stop_nobody() -> Result<()> {
+    let mut scene = Scene::open().await?;
+    let chat = scene.shared;
+    let outcome = scene.attack(move |hand| {
+        // A thousand is within the limit, and more than the store once took; eight thousand is beyond.
+        let frames = [(1, 1_000), (2, 8_000)].map(|(number, streams)| {
+            let heads = (0..streams).map(|incarnation| StreamCut {
+                stream: StreamId {
+                    company: hand.company,
+                    node: hand.node.public(SUITE),
+                    incarnation,
+                },
+                heads: Vec::new(),
+            });
+            let content = StatementContent {
+                version: statement::VERSION,
+                chat,
+                company: hand.company,
+                node: hand.second.public(SUITE),
+                generation: 1,
+                number,
+                time: now(),
+                owner_at: Position::START,
+                heads: heads.collect(),
+            };
+            let statement = Statement::sign(SUITE, &hand.second, content);
+            Frame::Statements(vec![statement]).encode()
+        });
+        Ok(frames.to_vec())
+    });
+    outcome.await?.refused_only(&[("bad_register", 1)])?;
     scene.close().await
 }
 
