@@ -363,7 +363,6 @@ config-lang = Language of the node's own texts.
 config-log = What is logged, as a filter: info, or crossport_node=debug,info.
 config-log-format = How log lines look.
 config-overdue-after-s = Seconds until a message that a company lacks counts as overdue.
-config-notice-after-s = Seconds until its sender gets a notice.
 config-invitation-expires-s = Seconds that a ticket is valid if the inviter names no time.
 config-activation-expires-s = Seconds that a link for a new person is valid.
 config-dial-backoff-max-s = Longest wait between two attempts to reach a partner.

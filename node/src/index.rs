@@ -32,8 +32,6 @@ pub use scan::{Direction, Scan};
 
 /// Layout of all tables. Another number is a rebuild.
 pub const FORMAT: u32 = 3;
-/// redb's page cache. Inner pages of millions of rows fit; leaves come from the system's cache.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Committed rows that are gathered before they are written: some megabytes, and a second of a busy node's work. Writing
 /// them takes some tens of milliseconds, and the replay of as many after a crash not much longer.
 const GATHERED_ROWS: usize = 8_192;
@@ -96,26 +94,28 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Opens the index of the journal `generation`, or begins an empty one. The reason says why it had to be begun anew
+    /// Opens the index of the journal `generation`, with so much memory for pages (inner pages of millions of rows fit into
+    /// a few megabytes; the system caches the others), or begins an empty one. The reason says why it had to be begun anew
     /// although there should have been one. After a crash of the process or the machine it is as it was last written.
     ///
     /// # Errors
     /// Only when even an empty one cannot be made (no space, no permission).
     pub fn open(
         folder: &Path,
+        cache_bytes: usize,
         generation: [u8; 16],
     ) -> Result<(Index, Option<String>), IndexError> {
         let existed = folder.join(DATABASE).exists();
         let reason = if folder.join(DISTRUST_MARK).exists() {
             "it failed while it was last used".to_owned()
         } else {
-            match Index::open_existing(folder, generation) {
+            match Index::open_existing(folder, cache_bytes, generation) {
                 Ok(Ok(index)) => return Ok((index, None)),
                 Ok(Err(reason)) => reason,
                 Err(failure) => failure.to_string(),
             }
         };
-        let index = Index::create(folder, generation)?;
+        let index = Index::create(folder, cache_bytes, generation)?;
         Ok((index, existed.then_some(reason)))
     }
 
@@ -345,10 +345,11 @@ impl Index {
 
     fn open_existing(
         folder: &Path,
+        cache_bytes: usize,
         generation: [u8; 16],
     ) -> Result<Result<Index, String>, IndexError> {
         let opened = panic::catch_unwind(AssertUnwindSafe(|| {
-            let database = open_database(folder)?;
+            let database = open_database(folder, cache_bytes)?;
             let written = written(&database)?;
             let head = written.get(rows::HEAD).map_err(redb::Error::from)?;
             let head = head.map(|row| row.value().to_vec());
@@ -374,12 +375,16 @@ impl Index {
         Ok(Ok(Index::of(folder, database, written, head)))
     }
 
-    fn create(folder: &Path, generation: [u8; 16]) -> Result<Index, IndexError> {
+    fn create(
+        folder: &Path,
+        cache_bytes: usize,
+        generation: [u8; 16],
+    ) -> Result<Index, IndexError> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
         fs::create_dir_all(folder)?;
-        let database = open_database(folder)?;
+        let database = open_database(folder, cache_bytes)?;
         transact(&database, |transaction| {
             transaction.open_table(ROWS)?;
             Ok(())
@@ -401,9 +406,9 @@ impl Index {
     }
 }
 
-fn open_database(folder: &Path) -> Result<redb::Database, IndexError> {
+fn open_database(folder: &Path, cache_bytes: usize) -> Result<redb::Database, IndexError> {
     let opened = redb::Database::builder()
-        .set_cache_size(CACHE_BYTES)
+        .set_cache_size(cache_bytes)
         .create(folder.join(DATABASE));
     Ok(opened.map_err(redb::Error::from)?)
 }

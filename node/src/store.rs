@@ -66,9 +66,20 @@ const INDEX: &str = "index";
 const ANCHOR: &str = "anchor";
 
 /// How a store is kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub journal: journal::Options,
+    /// Memory for pages of the index.
+    pub index_cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            journal: journal::Options::default(),
+            index_cache_bytes: 16 * 1024 * 1024,
+        }
+    }
 }
 
 /// Why the store could not do something.
@@ -171,7 +182,8 @@ impl Store {
         let (registers, registers_report) =
             Registers::open_on(disk, &folder.join(REGISTERS), registers_key)?;
         let generation = journal.head().generation;
-        let (mut index, mut rebuilt) = open_index(&folder.join(INDEX), &reader)?;
+        let (mut index, mut rebuilt) =
+            open_index(&folder.join(INDEX), options.index_cache_bytes, &reader)?;
         let (anchoring, sure) = Anchoring::begin(&folder.join(ANCHOR), &reader, report.created);
         let sealer = RowSealer::new(journal_key);
         let state = settle(&mut index, &sealer, sure, &mut rebuilt)?;
@@ -294,10 +306,11 @@ struct State {
 /// The index, begun anew unless it follows from this very journal.
 fn open_index(
     folder: &Path,
+    cache_bytes: usize,
     reader: &JournalReader,
 ) -> Result<(Index, Option<String>), StoreError> {
     let generation = reader.head().generation;
-    let (mut index, mut rebuilt) = Index::open(folder, generation)?;
+    let (mut index, mut rebuilt) = Index::open(folder, cache_bytes, generation)?;
     let head = index.head();
     let border = Head {
         generation,

@@ -76,7 +76,6 @@ pub const KEYS: &[Key] = &[
     key("log_format", Kind::Choice(&["text", "json"]), "text"),
     // Companies differ in what counts as late.
     key("overdue_after_s", Kind::Number(10, DAY_S), "300"),
-    key("notice_after_s", Kind::Number(60, 30 * DAY_S), "86400"),
     key(
         "invitation_expires_s",
         Kind::Number(60, 30 * DAY_S),

@@ -294,6 +294,9 @@ fn prepare(config: Config, metrics: Metrics) -> Result<Core, NodeError> {
             segment_bytes: config.journal_segment_mib.saturating_mul(1024 * 1024),
             ..Default::default()
         },
+        index_cache_bytes: usize::try_from(config.index_cache_mib)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(1024 * 1024),
     };
     let folder = config.data_dir.join(STORE);
     let (store, opened) = Store::open(
