@@ -498,7 +498,9 @@ pub(crate) fn refused_act(error: &OwnerActError) -> Refused {
         OwnerActError::NoChat => Code::ChatNotFound,
         OwnerActError::NotOwner => Code::NotAllowed,
         OwnerActError::Unsure => Code::NotReady,
-        OwnerActError::NoKey | OwnerActError::Record(_) => Code::ChatClosed,
+        OwnerActError::NoKey | OwnerActError::NeedsNewerVersion | OwnerActError::Record(_) => {
+            Code::ChatClosed
+        }
     };
     Refused::new(code, "").detail(error)
 }

@@ -4,6 +4,7 @@
 //! pin the other's company id and node key. The network is told by the shell, which reads [`Core::network_wishes`].
 
 use crossport_protocol::codec;
+use crossport_protocol::fields::Fields;
 use crossport_protocol::identity::IdentityLog;
 use crossport_protocol::ids::{CompanyId, NodeKey};
 use crossport_protocol::pairing::{self, PairReply, PairRequest, Ticket, TicketError, refusal};
@@ -196,7 +197,11 @@ impl Core {
                 .unwrap_or_default(),
             _ => Vec::new(),
         };
-        codec::encode(&PairReply { outcome, identity })
+        codec::encode(&PairReply {
+            outcome,
+            identity,
+            fields: Fields::none(),
+        })
     }
 
     fn judge_request(&mut self, node: NodeKey, bytes: &[u8]) -> Result<(), u16> {

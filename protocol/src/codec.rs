@@ -85,6 +85,22 @@ impl<'de> Deserialize<'de> for Blob {
 mod tests {
     use super::*;
 
+    /// A type as ours must never be: two spellings of one value.
+    #[derive(Debug, PartialEq, Serialize)]
+    struct Lax(bool);
+
+    impl<'de> Deserialize<'de> for Lax {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            u8::deserialize(deserializer).map(|byte| Lax(byte != 0))
+        }
+    }
+
+    #[test]
+    fn a_second_spelling_is_refused() {
+        assert_eq!(decode::<Lax>(&[1], 1), Ok(Lax(true)));
+        assert_eq!(decode::<Lax>(&[2], 1), Err(CodecError::NotCanonical));
+    }
+
     #[test]
     fn decoding_is_strict() {
         let bytes = encode(&(7u16, Blob(vec![1, 2, 3])));

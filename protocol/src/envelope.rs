@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::codec::{self, Blob, CodecError};
+use crate::event::kind;
 use crate::fields::Fields;
 use crate::ids::{ChatId, EventId, Handle, Hash, Head, Position, StreamId};
 use crate::limits;
-use crate::seal::{self, EpochKey};
+use crate::seal::{self, EpochKey, PayloadKey};
 use crate::suite::{Domain, Random, SecretKey, Signature, Suite};
 
 pub const VERSION: u16 = 0;
@@ -112,6 +113,19 @@ impl EnvelopeHeader {
         associated(self, place as u64, event.clock, event.kind, event.actor)
     }
 
+    /// An envelope that holds a delete is small, because its header travels with every payload that it erases.
+    fn fits_proofs(&self, header_bytes: usize) -> bool {
+        let mut deletes = self
+            .events
+            .iter()
+            .filter(|event| event.kind == kind::DELETE);
+        let small =
+            |delete: &EventHeader| delete.payload_len as usize <= limits::DELETE_PAYLOAD_BYTES;
+        let fits = self.events.len() <= limits::DELETE_EVENTS
+            && header_bytes <= limits::DELETE_HEADER_BYTES;
+        deletes.all(|delete| fits && small(delete))
+    }
+
     fn check_shape(&self) -> Result<(), EnvelopeError> {
         let shape = |ok: bool, what| {
             if ok {
@@ -136,11 +150,13 @@ impl EnvelopeHeader {
             "previous hash",
         )?;
         shape(self.fields.is_well_formed(), "numbered fields")?;
+        let lengths = || self.events.iter().map(|event| event.payload_len as usize);
+        let fits = |length: usize| (seal::OVERHEAD_BYTES..=limits::PAYLOAD_BYTES).contains(&length);
+        shape(lengths().all(fits), "payload length")?;
+        // At most 256 lengths below 2^19: the sum cannot overflow.
         shape(
-            self.events
-                .iter()
-                .all(|event| event.payload_len as usize <= limits::PAYLOAD_BYTES),
-            "payload length",
+            lengths().sum::<usize>() <= limits::ENVELOPE_PAYLOAD_BYTES,
+            "payloads together",
         )?;
         let increasing = self
             .events
@@ -191,6 +207,9 @@ impl SealedEnvelope {
             return Err(EnvelopeError::Version(header.version));
         }
         header.check_shape()?;
+        if !header.fits_proofs(self.header.0.len()) {
+            return Err(EnvelopeError::Shape("an envelope with a delete"));
+        }
         if self.payloads.len() != header.events.len() {
             return Err(EnvelopeError::PayloadCount);
         }
@@ -276,6 +295,18 @@ impl VerifiedEnvelope {
         if payload.0.is_empty() {
             return None;
         }
+        key.open(&self.header.associated(place), &payload.0)
+    }
+
+    /// The key of one payload alone: who is shown it can read this event and no other.
+    pub fn payload_key(&self, place: usize, key: &EpochKey) -> Option<PayloadKey> {
+        let payload = self.sealed.payloads.get(place)?;
+        key.key_of(&self.header.associated(place), &payload.0)
+    }
+
+    /// The plain payload for somebody who was shown its key; None when it is not the key that it was sealed with.
+    pub fn open_shown(&self, place: usize, key: &PayloadKey) -> Option<Vec<u8>> {
+        let payload = self.sealed.payloads.get(place)?;
         key.open(&self.header.associated(place), &payload.0)
     }
 }
@@ -441,5 +472,75 @@ mod tests {
             .expect("an erased payload keeps the chain");
         assert_eq!(erased.hash, envelope.hash);
         assert!(erased.is_erased(0) && !erased.is_erased(1));
+    }
+
+    #[test]
+    fn one_message_is_shown_without_the_key_of_its_epoch() {
+        let (epoch, envelope) = sample();
+        let shown = envelope.payload_key(1, &epoch).expect("a payload");
+        assert_eq!(envelope.open_shown(1, &shown), Some(vec![11]));
+        assert_eq!(envelope.open_shown(0, &shown), None);
+    }
+
+    fn resigned(change: impl FnOnce(&mut EnvelopeHeader)) -> Result<(), EnvelopeError> {
+        let node = SecretKey::from_bytes([4; 32]);
+        let mut header = sample().1.header;
+        change(&mut header);
+        let bytes = codec::encode(&header);
+        let sealed = SealedEnvelope {
+            signature: Suite::Ed25519.sign(&node, Domain::Envelope, &bytes),
+            header: Blob(bytes),
+            payloads: vec![Blob::default(); header.events.len()],
+        };
+        sealed.verify(Suite::Ed25519).map(|_| ())
+    }
+
+    fn events(count: usize, kind: u16, payload_len: usize) -> Vec<EventHeader> {
+        let event = |at| EventHeader {
+            clock: Clock(100 + at as u64),
+            kind,
+            actor: Handle([3; 16]),
+            payload_len: payload_len as u32,
+            payload_hash: Hash([1; 32]),
+        };
+        (0..count).map(event).collect()
+    }
+
+    #[test]
+    fn payloads_fit_alone_and_together() {
+        let shape = |what| Err(EnvelopeError::Shape(what));
+        let of = |count, length| resigned(|header| header.events = events(count, 1, length));
+        assert_eq!(of(256, limits::ENVELOPE_PAYLOAD_BYTES / 256), Ok(()));
+        assert_eq!(
+            of(256, limits::ENVELOPE_PAYLOAD_BYTES / 256 + 1),
+            shape("payloads together")
+        );
+        assert_eq!(of(1, limits::PAYLOAD_BYTES), Ok(()));
+        assert_eq!(of(1, limits::PAYLOAD_BYTES + 1), shape("payload length"));
+        assert_eq!(of(1, seal::OVERHEAD_BYTES), Ok(()));
+        for short in [0, seal::OVERHEAD_BYTES - 1] {
+            assert_eq!(of(1, short), shape("payload length"));
+        }
+    }
+
+    #[test]
+    fn an_envelope_with_a_delete_is_small() {
+        let delete = kind::DELETE;
+        let refused = Err(EnvelopeError::Shape("an envelope with a delete"));
+        let of = |count, length| resigned(|header| header.events = events(count, delete, length));
+        let longest = limits::DELETE_PAYLOAD_BYTES;
+        assert_eq!(of(limits::DELETE_EVENTS, longest), Ok(()));
+        assert_eq!(of(limits::DELETE_EVENTS + 1, longest), refused);
+        assert_eq!(of(1, longest + 1), refused);
+        let fielded = |value_bytes| {
+            resigned(|header| {
+                header.events = events(limits::DELETE_EVENTS, delete, longest);
+                let value = Blob(vec![0; value_bytes]);
+                header.fields = Fields(vec![crate::fields::Field { number: 9, value }]);
+            })
+        };
+        let room = limits::DELETE_HEADER_BYTES - (254 + 62 * limits::DELETE_EVENTS) - 10;
+        assert_eq!(fielded(room), Ok(()));
+        assert_eq!(fielded(room + 1), refused);
     }
 }

@@ -33,6 +33,10 @@ pub mod kind {
     pub const RESUME: u16 = 8;
 }
 
+/// Unknown kinds from here on are no line of their own: votes, ticks and the like say something about another event, and
+/// an older node would show a placeholder for each of them.
+pub const SILENT_KINDS: u16 = 0x8000;
+
 /// The content of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::codec::{self, CodecError};
+use crate::codec::{self, Blob, CodecError};
 use crate::envelope::SealedEnvelope;
+use crate::fields::Fields;
 use crate::identity::SignedIdentity;
 use crate::ids::{ChatId, CompanyId, NodeKey, Position};
 use crate::limits;
@@ -19,7 +20,7 @@ use crate::wrap::{PrekeyBundle, Wrap};
 /// The version of what is said on links. Version 0 is not frozen: both ends must be of the same [`BUILD`].
 pub const VERSION: u16 = 0;
 /// Changes whenever a byte on the wire changes before version 1.
-pub const BUILD: &str = "0.1.0-b";
+pub const BUILD: &str = "0.1.0-c";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -30,6 +31,8 @@ pub struct Hello {
     pub identity_at: Position,
     pub prekey: PrekeyBundle,
     pub time: Time,
+    /// What a newer node can do, for example.
+    pub fields: Fields,
 }
 
 /// A short hash per shared chat: chats that agree cost 48 bytes a reconnect and nothing more.
@@ -49,7 +52,8 @@ pub struct FrontierBody {
     /// rest when the sender was restored.
     pub gaps: Vec<StreamCut>,
     pub statements: Vec<(NodeKey, u64)>,
-    pub reads: Vec<(NodeKey, u64)>,
+    /// The newest read register held of each part of each node.
+    pub reads: Vec<(NodeKey, u16, u64)>,
     /// Epochs whose keys the sender lacks.
     pub missing_epochs: Vec<u32>,
     /// The greatest [`EnvelopesFrame::sent_bytes`] that the sender has processed on this link.
@@ -58,6 +62,7 @@ pub struct FrontierBody {
     pub reply: bool,
     /// This is the return: it replaces what was believed of the sender. Others only acknowledge.
     pub answers: bool,
+    pub fields: Fields,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,12 +83,46 @@ pub struct OwnerFrame {
     pub records: Vec<SignedRecord>,
 }
 
-/// Why a payload is missing: the event that deleted it, with only that event's payload.
+/// Why a payload is missing. The proof is encoded as its kind says; what proves an erasure in another way than a delete
+/// will be another kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
     pub place: u16,
-    pub proof_place: u16,
-    pub proof: SealedEnvelope,
+    /// See [`proof_kind`].
+    pub kind: u16,
+    pub proof: Blob,
+}
+
+/// The numbers of the kinds of proof. A number is never used again for another meaning.
+pub mod proof_kind {
+    pub const DELETED: u16 = 1;
+}
+
+/// The event that deleted the payload, with only that event's payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteProof {
+    pub place: u16,
+    pub envelope: SealedEnvelope,
+}
+
+impl Erasure {
+    pub fn deleted(place: u16, proof: &DeleteProof) -> Erasure {
+        Erasure {
+            place,
+            kind: proof_kind::DELETED,
+            proof: Blob(codec::encode(proof)),
+        }
+    }
+
+    /// The delete of a proof that is one; None when it is of another kind.
+    pub fn delete(&self) -> Option<Result<DeleteProof, CodecError>> {
+        (self.kind == proof_kind::DELETED)
+            .then(|| codec::decode(&self.proof.0, limits::PROOF_BYTES))
+    }
+
+    fn wire_bytes(&self) -> usize {
+        self.proof.0.len().saturating_add(12)
+    }
 }
 
 /// An envelope with the proofs of what was erased from it.
@@ -102,11 +141,7 @@ impl EnvelopeItem {
     }
 
     pub fn wire_bytes(&self) -> usize {
-        let proofs: usize = self
-            .erasures
-            .iter()
-            .map(|erasure| erasure.proof.wire_bytes().saturating_add(4))
-            .sum();
+        let proofs: usize = self.erasures.iter().map(Erasure::wire_bytes).sum();
         self.envelope
             .wire_bytes()
             .saturating_add(8)
@@ -223,11 +258,15 @@ impl Frame {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Frame, CodecError> {
+        let limit = limits::FRAME_BYTES;
+        if bytes.len() > limit {
+            let found = bytes.len();
+            return Err(CodecError::TooLong { found, limit });
+        }
         let (number, body) = bytes
             .split_first_chunk::<2>()
             .ok_or(CodecError::Malformed)?;
-        let limit = limits::FRAME_BYTES;
-        Ok(match u16::from_le_bytes(*number) {
+        let frame = match u16::from_le_bytes(*number) {
             1 => Frame::Hello(codec::decode(body, limit)?),
             2 => Frame::Digests(codec::decode(body, limit)?),
             3 => Frame::Frontier(codec::decode(body, limit)?),
@@ -241,7 +280,17 @@ impl Frame {
             11 => Frame::Locate(codec::decode(body, limit)?),
             12 => Frame::Direct(codec::decode(body, limit)?),
             other => Frame::Unknown(other),
-        })
+        };
+        let sound = match &frame {
+            Frame::Hello(hello) => hello.fields.is_well_formed(),
+            Frame::Frontier(frontier) => frontier.body.fields.is_well_formed(),
+            _ => true,
+        };
+        if sound {
+            Ok(frame)
+        } else {
+            Err(CodecError::Malformed)
+        }
     }
 }
 

@@ -159,6 +159,12 @@ impl Position {
         seq: 0,
         hash: Hash::ZERO,
     };
+
+    /// What "earlier" and "later" of two positions means. A later term is later whatever the numbers: who takes over
+    /// from an owner that is gone may not know its last records.
+    pub fn place(&self) -> (u32, u64) {
+        (self.term, self.seq)
+    }
 }
 
 /// One event: the envelope that carries it and its place there. Message id = event id.

@@ -13,6 +13,7 @@ use crate::codec::{self, Blob, CodecError};
 use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, NodeKey, Position, StreamId};
 use crate::limits;
+use crate::seal;
 use crate::stream::Tip;
 use crate::suite::{Domain, SecretKey, Signature, Suite};
 use crate::wrap::PrekeyBundle;
@@ -32,6 +33,12 @@ pub mod kind {
     pub const EPOCH: u16 = 7;
 }
 
+/// Unknown kinds from here on may be ignored: they are kept and relayed, and the chat goes on. An unknown kind below
+/// changes who may do what, so that a node which does not know it stops writing.
+pub const IGNORABLE_KINDS: u16 = 0x8000;
+/// The validity rules of this build, as a genesis names them.
+pub const RULES: u16 = 1;
+
 /// What sort of chat it is (PRODUCT S1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ChatKind(pub u16);
@@ -42,6 +49,10 @@ impl ChatKind {
     pub const OPEN: ChatKind = ChatKind(3);
     pub const CHANNEL: ChatKind = ChatKind(4);
     pub const COMPANY: ChatKind = ChatKind(5);
+
+    pub fn is_known(self) -> bool {
+        (Self::DIRECT.0..=Self::COMPANY.0).contains(&self.0)
+    }
 }
 
 /// What a company that joins later may read.
@@ -53,6 +64,10 @@ impl History {
     pub const FULL: History = History(1);
     /// Only what follows its joining.
     pub const FROM_JOINING: History = History(2);
+
+    pub fn is_known(self) -> bool {
+        self == Self::FULL || self == Self::FROM_JOINING
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +79,13 @@ pub struct Genesis {
     pub nonce: [u8; 16],
     /// Commitment to the key of epoch 1.
     pub commitment: Hash,
+}
+
+impl Genesis {
+    /// True when this build knows what the chat is and by which rules it goes.
+    pub fn is_known(&self) -> bool {
+        self.rules == RULES && self.kind.is_known() && self.history.is_known()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +103,7 @@ pub struct Acceptance {
     pub node: NodeKey,
     pub identity_at: Position,
     pub prekey: PrekeyBundle,
+    pub fields: Fields,
     pub signature: Signature,
 }
 
@@ -167,7 +190,8 @@ pub enum Body {
     Title,
     Bar(Bar),
     Epoch(NewEpoch),
-    /// Of a kind that this build does not know: kept, relayed, and the chat says that it needs a newer version.
+    /// Of a kind that this build does not know: kept and relayed. Below [`IGNORABLE_KINDS`] the chat says that it needs
+    /// a newer version.
     Unknown(u16),
 }
 
@@ -252,33 +276,42 @@ impl Acceptance {
         prekey: PrekeyBundle,
     ) -> Acceptance {
         let (company, node) = (prekey.company, key.public(suite));
-        let bytes = codec::encode(&(chat, invitation, company, node, identity_at, &prekey));
-        let signature = suite.sign(key, Domain::Acceptance, &bytes);
-        Acceptance {
+        let mut acceptance = Acceptance {
             chat,
             invitation,
             company,
             node,
             identity_at,
             prekey,
-            signature,
-        }
+            fields: Fields::none(),
+            signature: Signature::from_bytes([0; 64]),
+        };
+        let bytes = acceptance.signed_bytes();
+        acceptance.signature = suite.sign(key, Domain::Acceptance, &bytes);
+        acceptance
     }
 
     /// Both signatures are good and belong together. Whether `node` is a key of `company` is the roster's question.
     pub fn verify(&self, suite: Suite) -> bool {
-        let bytes = codec::encode(&(
+        let bytes = self.signed_bytes();
+        bytes.len() <= limits::ACCEPTANCE_BYTES
+            && self.fields.is_well_formed()
+            && self.prekey.company == self.company
+            && self.prekey.node == self.node
+            && self.prekey.verify(suite)
+            && suite.verify(&self.node, Domain::Acceptance, &bytes, &self.signature)
+    }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        codec::encode(&(
             self.chat,
             self.invitation,
             self.company,
             self.node,
             self.identity_at,
             &self.prekey,
-        ));
-        self.prekey.company == self.company
-            && self.prekey.node == self.node
-            && self.prekey.verify(suite)
-            && suite.verify(&self.node, Domain::Acceptance, &bytes, &self.signature)
+            &self.fields,
+        ))
     }
 }
 
@@ -317,12 +350,8 @@ impl SignedRecord {
             return Err(RecordError::Shape("numbered fields"));
         }
         let body = Body::decode(header.kind, &header.body.0)?;
-        let erased = self.payload.0.is_empty();
-        let matches = self.payload.0.len() == header.payload_len as usize
-            && (erased || Hash::of(&[&self.payload.0]) == header.payload_hash);
-        if !erased && !matches {
-            return Err(RecordError::Shape("payload"));
-        }
+        check_body(&body)?;
+        header.check_payload(&self.payload.0)?;
         let domain = if header.kind == kind::GENESIS {
             Domain::Genesis
         } else {
@@ -335,7 +364,43 @@ impl SignedRecord {
     }
 }
 
+/// What a body of a known kind may hold at most. With these bounds every record fits its limit, and a frame.
+fn check_body(body: &Body) -> Result<(), RecordError> {
+    let sound = match body {
+        Body::Add(add) => add.base.len() <= limits::CHAT_HEADS,
+        Body::Remove(Remove { company, cut, .. }) | Body::Bar(Bar { company, cut, .. }) => {
+            let heads: usize = cut.iter().map(|cut| cut.heads.len()).sum();
+            cut.len() <= limits::HEADS_PER_COMPANY
+                && heads <= limits::HEADS_PER_COMPANY
+                && cut.iter().all(|cut| cut.stream.company == *company)
+        }
+        _ => true,
+    };
+    if sound {
+        Ok(())
+    } else {
+        Err(RecordError::Rule("it lists what it must not"))
+    }
+}
+
 impl RecordHeader {
+    /// A payload is as long as what sealing adds, at least; without one the hash is zero, so that "none" has one form.
+    fn check_payload(&self, payload: &[u8]) -> Result<(), RecordError> {
+        let length = self.payload_len as usize;
+        let stated = if length == 0 {
+            self.payload_hash.is_zero()
+        } else {
+            (seal::OVERHEAD_BYTES..=limits::RECORD_PAYLOAD_BYTES).contains(&length)
+        };
+        let matches = payload.is_empty()
+            || payload.len() == length && Hash::of(&[payload]) == self.payload_hash;
+        if stated && matches {
+            Ok(())
+        } else {
+            Err(RecordError::Shape("payload"))
+        }
+    }
+
     /// What the sealing of a title is bound to.
     pub fn associated(&self) -> Vec<u8> {
         let mut bytes = b"crossport/0/record-payload\0".to_vec();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::codec::{self, CodecError};
+use crate::fields::Fields;
 use crate::identity::SignedIdentity;
 use crate::ids::{CompanyId, Hash, NodeKey};
 use crate::suite::{Domain, SecretKey, Signature, Suite};
@@ -125,6 +126,7 @@ pub struct PairRequest {
     pub token: [u8; 16],
     pub addresses: Vec<String>,
     pub identity: Vec<SignedIdentity>,
+    pub fields: Fields,
     pub signature: Signature,
 }
 
@@ -134,6 +136,7 @@ pub struct PairReply {
     /// 0 is accepted; other numbers are in [`refusal`].
     pub outcome: u16,
     pub identity: Vec<SignedIdentity>,
+    pub fields: Fields,
 }
 
 /// Why a pairing was refused.
@@ -153,52 +156,48 @@ impl PairRequest {
         addresses: Vec<String>,
         identity: Vec<SignedIdentity>,
     ) -> PairRequest {
-        let node = key.public(suite);
-        let bytes = codec::encode(&(company, node, token, &addresses, &identity));
-        let signature = suite.sign(key, Domain::PairRequest, &bytes);
-        PairRequest {
+        let mut request = PairRequest {
             company,
-            node,
+            node: key.public(suite),
             token,
             addresses,
             identity,
-            signature,
-        }
+            fields: Fields::none(),
+            signature: Signature::from_bytes([0; 64]),
+        };
+        request.signature = suite.sign(key, Domain::PairRequest, &request.signed_bytes());
+        request
     }
 
     pub fn verify(&self, suite: Suite) -> bool {
-        let bytes = codec::encode(&(
-            self.company,
-            self.node,
-            self.token,
-            &self.addresses,
-            &self.identity,
-        ));
+        let bytes = self.signed_bytes();
         suite.verify(&self.node, Domain::PairRequest, &bytes, &self.signature)
+            && self.fields.is_well_formed()
             && self.addresses.len() <= ADDRESSES
             && self
                 .addresses
                 .iter()
                 .all(|address| address.len() <= ADDRESS_BYTES)
     }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        codec::encode(&(
+            self.company,
+            self.node,
+            self.token,
+            &self.addresses,
+            &self.identity,
+            &self.fields,
+        ))
+    }
 }
 
-/// Words that two people compare to be sure of each other's company: 66 bits of the id, as 6 words of 11 bits
-/// would be, said as 12 groups of syllables that both languages can read aloud.
+/// Words that two people compare to be sure of each other's company: 96 bits of a hash of the id, as 12 syllables
+/// of 8 bits each (4 + 2 + 2) that both languages can read aloud, two a word.
 pub fn fingerprint(company: &CompanyId) -> String {
-    const CONSONANTS: &[u8; 16] = b"bdfghjklmnprstvz";
-    const VOWELS: &[u8; 4] = b"aiou";
     let hash = Hash::of(&[b"crossport/0/fingerprint\0", &company.0]);
-    let syllables = hash.0.iter().take(12).map(|byte| {
-        let consonant = CONSONANTS[usize::from(byte >> 4)];
-        let vowel = VOWELS[usize::from(byte >> 2 & 3)];
-        let end = CONSONANTS[usize::from(byte & 3) * 4 + 3];
-        [consonant, vowel, end]
-            .map(char::from)
-            .iter()
-            .collect::<String>()
-    });
-    let syllables: Vec<String> = syllables.collect();
+    let bytes = hash.0.iter().take(12).copied();
+    let syllables: Vec<String> = bytes.map(syllable).collect();
     syllables
         .chunks(2)
         .map(|pair| pair.concat())
@@ -206,9 +205,26 @@ pub fn fingerprint(company: &CompanyId) -> String {
         .join("-")
 }
 
+fn syllable(byte: u8) -> String {
+    const CONSONANTS: &[u8; 16] = b"bdfghjklmnprstvz";
+    const VOWELS: &[u8; 4] = b"aiou";
+    let consonant = CONSONANTS[usize::from(byte >> 4)];
+    let vowel = VOWELS[usize::from(byte >> 2 & 3)];
+    let end = CONSONANTS[usize::from(byte & 3) * 4 + 3];
+    [consonant, vowel, end].map(char::from).iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_says_96_bits() {
+        let syllables: std::collections::BTreeSet<String> = (0..=u8::MAX).map(syllable).collect();
+        assert_eq!(syllables.len(), 256, "each byte has a syllable of its own");
+        let words = fingerprint(&CompanyId([7; 32]));
+        assert_eq!(words.replace('-', "").len(), 12 * 3);
+    }
 
     #[test]
     fn a_ticket_reads_back_and_a_damaged_one_does_not() {

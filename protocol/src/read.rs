@@ -3,10 +3,13 @@
 //! Per person the entry holds heads per stream rather than one "last event": a single watermark would mark a message
 //! as read that arrived late behind it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::codec::{self, Blob};
+use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, Handle, NodeKey};
 use crate::limits;
 use crate::owner_log::StreamCut;
@@ -21,6 +24,8 @@ pub struct ReadEntry {
     pub handle: Handle,
     pub time: Time,
     pub heads: Vec<StreamCut>,
+    /// Up to where the person heard or confirmed, for example.
+    pub fields: Fields,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +34,14 @@ pub struct RegisterContent {
     pub chat: ChatId,
     pub company: CompanyId,
     pub node: NodeKey,
+    /// Each part is a register of its own, so that the people of a large company need not fit one frame.
+    pub part: u16,
     /// Grows with every publication: 44 bits of max(now in milliseconds, those of the last + 1), then 20 random bits.
     pub number: u64,
     pub epoch: u32,
     /// The sealed list of [`ReadEntry`].
     pub sealed: Blob,
+    pub fields: Fields,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +56,56 @@ pub struct RegisterPlace {
     pub chat: ChatId,
     pub company: CompanyId,
     pub node: NodeKey,
+    pub part: u16,
     pub number: u64,
     pub epoch: u32,
+}
+
+impl ReadEntry {
+    /// Bytes that the entry takes in a register.
+    pub fn wire_bytes(&self) -> usize {
+        codec::encode(self).len()
+    }
+}
+
+/// How many parts the entries of a node make, so that none is long: a power of two, at least as many as before.
+pub fn parts_of<'a>(entries: impl Iterator<Item = &'a ReadEntry> + Clone, before: u16) -> u16 {
+    let longest = |parts: u16| {
+        let mut bytes: BTreeMap<u16, usize> = BTreeMap::new();
+        for entry in entries.clone() {
+            let held = bytes.entry(part_of(&entry.handle, parts)).or_default();
+            *held = held.saturating_add(entry.wire_bytes());
+        }
+        bytes.into_values().max().unwrap_or(0)
+    };
+    let mut parts = before.clamp(1, limits::READ_PARTS).next_power_of_two();
+    while parts < limits::READ_PARTS && longest(parts) > limits::READ_PART_BYTES {
+        parts *= 2;
+    }
+    parts
+}
+
+/// The part of a person. Handles are random, so the parts grow alike.
+pub fn part_of(handle: &Handle, parts: u16) -> u16 {
+    let [first, ..] = handle.0;
+    u16::from(first) % parts.max(1)
+}
+
+/// What a register takes beside its entries: place, seal, signature, and some room to grow.
+const BESIDE_ENTRIES: usize = 4_096;
+
+/// What of a part fits one register: what was read longest ago is left out.
+pub fn fitting(mut entries: Vec<ReadEntry>) -> Vec<ReadEntry> {
+    entries.sort_by_key(|entry| std::cmp::Reverse((entry.time, entry.handle)));
+    let mut room = limits::REGISTER_BYTES.saturating_sub(BESIDE_ENTRIES);
+    entries.retain(|entry| {
+        let bytes = entry.wire_bytes();
+        let fits = bytes <= room;
+        room = room.saturating_sub(if fits { bytes } else { 0 });
+        fits
+    });
+    entries.sort_by_key(|entry| entry.handle);
+    entries
 }
 
 fn associated(place: &RegisterPlace) -> Vec<u8> {
@@ -58,6 +114,7 @@ fn associated(place: &RegisterPlace) -> Vec<u8> {
         place.chat,
         place.company,
         place.node,
+        place.part,
         place.number,
         place.epoch,
     )));
@@ -79,6 +136,7 @@ impl ReadRegister {
             chat,
             company,
             node,
+            part,
             number,
             epoch,
         } = place;
@@ -87,9 +145,11 @@ impl ReadRegister {
             chat,
             company,
             node,
+            part,
             number,
             epoch,
             sealed: Blob(sealed),
+            fields: Fields::none(),
         };
         let signature = suite.sign(signer, Domain::ReadRegister, &codec::encode(&content));
         ReadRegister { content, signature }
@@ -99,6 +159,8 @@ impl ReadRegister {
     pub fn verify(&self, suite: Suite) -> bool {
         let bytes = codec::encode(&self.content);
         self.content.version == VERSION
+            && self.content.part < limits::READ_PARTS
+            && self.content.fields.is_well_formed()
             && suite.verify(
                 &self.content.node,
                 Domain::ReadRegister,
@@ -113,6 +175,7 @@ impl ReadRegister {
             chat,
             company,
             node,
+            part,
             number,
             epoch,
             ..
@@ -121,10 +184,13 @@ impl ReadRegister {
             chat,
             company,
             node,
+            part,
             number,
             epoch,
         };
         let plain = key.open(&associated(&place), &self.content.sealed.0)?;
-        codec::decode(&plain, limits::FRAME_BYTES).ok()
+        let entries: Vec<ReadEntry> = codec::decode(&plain, limits::FRAME_BYTES).ok()?;
+        let sound = entries.iter().all(|entry| entry.fields.is_well_formed());
+        sound.then_some(entries)
     }
 }

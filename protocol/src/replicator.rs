@@ -9,6 +9,7 @@ mod author;
 mod chat;
 mod cut;
 mod delivery;
+mod erasure;
 mod frontier;
 mod identities;
 mod ingest;

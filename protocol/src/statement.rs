@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::codec;
+use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, NodeKey, Position};
 use crate::owner_log::StreamCut;
 use crate::suite::{Domain, SecretKey, Signature, Suite};
@@ -28,6 +29,7 @@ pub struct StatementContent {
     pub owner_at: Position,
     /// Delivered heads of every stream.
     pub heads: Vec<StreamCut>,
+    pub fields: Fields,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,7 @@ impl Statement {
     pub fn verify(&self, suite: Suite) -> bool {
         let bytes = codec::encode(&self.content);
         self.content.version == VERSION
+            && self.content.fields.is_well_formed()
             && suite.verify(
                 &self.content.node,
                 Domain::Statement,

@@ -47,7 +47,8 @@ impl Tip {
         if next.first_clock() <= self.clock {
             return Err(ChainError::ClockWentBack);
         }
-        if next.owner_at.seq < self.owner_at.seq || next.identity_at.seq < self.identity_seq {
+        if next.owner_at.place() < self.owner_at.place() || next.identity_at.seq < self.identity_seq
+        {
             return Err(ChainError::CitationWentBack);
         }
         if next.epoch < self.epoch {

@@ -18,6 +18,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::clock::Time;
 use crate::codec::{self, Blob};
+use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, Hash, NodeKey};
 use crate::seal::EpochKey;
 use crate::suite::{Domain, Random, SecretKey, Signature, Suite};
@@ -30,6 +31,8 @@ pub struct PrekeyBundle {
     pub version: u32,
     pub created: Time,
     pub public: [u8; 32],
+    /// For keys of later suites, for example.
+    pub fields: Fields,
     pub signature: Signature,
 }
 
@@ -43,42 +46,41 @@ impl PrekeyBundle {
         public: [u8; 32],
     ) -> Self {
         let node = key.public(suite);
-        let signature = suite.sign(
-            key,
-            Domain::Prekey,
-            &prekey_bytes(company, node, version, created, public),
-        );
-        PrekeyBundle {
+        let signature = Signature::from_bytes([0; 64]);
+        let mut bundle = PrekeyBundle {
             company,
             node,
             version,
             created,
             public,
+            fields: Fields::none(),
             signature,
-        }
+        };
+        bundle.signature = suite.sign(key, Domain::Prekey, &bundle.signed_bytes());
+        bundle
     }
 
     /// The signature is good. Whether `node` is a key of `company` is the roster's question.
     pub fn verify(&self, suite: Suite) -> bool {
-        let bytes = prekey_bytes(
+        self.fields.is_well_formed()
+            && suite.verify(
+                &self.node,
+                Domain::Prekey,
+                &self.signed_bytes(),
+                &self.signature,
+            )
+    }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        codec::encode(&(
             self.company,
             self.node,
             self.version,
             self.created,
             self.public,
-        );
-        suite.verify(&self.node, Domain::Prekey, &bytes, &self.signature)
+            &self.fields,
+        ))
     }
-}
-
-fn prekey_bytes(
-    company: CompanyId,
-    node: NodeKey,
-    version: u32,
-    created: Time,
-    public: [u8; 32],
-) -> Vec<u8> {
-    codec::encode(&(company, node, version, created, public))
 }
 
 /// The private half of a prekey.

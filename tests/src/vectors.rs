@@ -77,6 +77,7 @@ impl Vector {
 
     pub fn refused(mut self, reason: &str) -> Vector {
         self.refused = Some(reason.to_owned());
+        self.value = None;
         self
     }
 

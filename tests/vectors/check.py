@@ -135,6 +135,7 @@ def owner_log(vector, data: bytes):
     for record in decode(l.List(l.SIGNED_RECORD), data):
         log.push(record, known)
     rules.require(log.chat == given(vector, "chat"), "wrong_prev", "another chat's log")
+    return SimpleNamespace(needs_newer_version=log.newer)
 
 
 def envelope(vector, data: bytes):
@@ -150,6 +151,12 @@ def envelope(vector, data: bytes):
 
 def chain(_, data: bytes):
     return rules.chain(decode(l.List(l.ENVELOPE), data))
+
+
+def disclosure(vector, data: bytes):
+    sealed = decode(l.ENVELOPE, data)
+    header = rules.envelope(sealed)
+    return rules.show_payload(header, sealed.payloads, vector["given"]["place"], given(vector, "payload_key"))
 
 
 def item(vector, data: bytes):
@@ -181,14 +188,17 @@ def read_register(vector, data: bytes):
 
 def frame(_, data: bytes):
     rules.require(len(data) >= 2, "malformed")
+    rules.require(len(data) <= l.FRAME_BYTES, "too_long")
     number = int.from_bytes(data[:2], "little")
     body = decode(l.FRAMES[number], data[2:]) if number in l.FRAMES else data[2:]
+    fields = {1: lambda: body.fields, 3: lambda: body.body.fields}.get(number, list)()
+    rules.require(rules.ascending(fields), "malformed", "fields")
     return SimpleNamespace(number=number, body=body)
 
 
 def digest(vector, data: bytes):
     if data:
-        decode(l.Tuple(l.List(l.CUT), l.NUMBERS, l.NUMBERS), data)
+        decode(l.Tuple(l.List(l.CUT), l.List(l.CUT), l.NUMBERS, l.PART_NUMBERS), data)
     return crypto.sha256(rules.tag("digest"), given(vector, "owner"), data)[:16]
 
 
@@ -207,6 +217,7 @@ JUDGES = {
     "owner_log": owner_log,
     "envelope": envelope,
     "chain": chain,
+    "disclosure": disclosure,
     "item": item,
     "event": event,
     "statement": statement,

@@ -94,12 +94,20 @@ def verifies(public: bytes, message: bytes, signature: bytes) -> bool:
 # ---- Sealing -------------------------------------------------------------------------------------------------------------
 
 
-def open_sealed(key: bytes, associated: bytes, sealed: bytes):
-    """XChaCha20-Poly1305, the nonce in front. None when anything is not what was sealed."""
-    if len(sealed) < 24 + 16:
+OVERHEAD = 24 + 32 + 16
+
+
+def open_sealed(epoch_key: bytes, associated: bytes, sealed: bytes):
+    """With the epoch's key, from which the payload's own is derived by HKDF-Expand."""
+    return open_shown(expand(epoch_key, b"crossport/0/payload-key\0" + sealed[:24] + associated, 32), associated, sealed)
+
+
+def open_shown(key: bytes, associated: bytes, sealed: bytes):
+    """XChaCha20-Poly1305, nonce and commitment to the key in front. None when anything is not what was sealed."""
+    if len(sealed) < OVERHEAD or sealed[24:56] != sha256(b"crossport/0/payload-commitment\0", key):
         return None
     try:
-        return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[24:], associated, sealed[:24], key)
+        return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[56:], associated, sealed[:24], key)
     except nacl.exceptions.CryptoError:
         return None
 

@@ -179,13 +179,21 @@ IDENTITY_HEADER = Struct(
     fields=FIELDS,
 )
 SIGNED_IDENTITY = Struct(header=BLOB, signature=SIGNATURE)
-PREKEY_BUNDLE = Struct(company=COMPANY, node=KEY, version=U32, created=TIME, public=Fixed(32), signature=SIGNATURE)
+PREKEY_BUNDLE = Struct(
+    company=COMPANY, node=KEY, version=U32, created=TIME, public=Fixed(32), fields=FIELDS, signature=SIGNATURE
+)
 WRAP = Struct(chat=CHAT, epoch=U32, recipient=COMPANY, prekey_version=U32, encapsulated=Fixed(32), sealed=BLOB)
 TICKET = Struct(company=COMPANY, node=KEY, token=Fixed(16), expires=TIME, addresses=List(TEXT))
 PAIR_REQUEST = Struct(
-    company=COMPANY, node=KEY, token=Fixed(16), addresses=List(TEXT), identity=List(SIGNED_IDENTITY), signature=SIGNATURE
+    company=COMPANY,
+    node=KEY,
+    token=Fixed(16),
+    addresses=List(TEXT),
+    identity=List(SIGNED_IDENTITY),
+    fields=FIELDS,
+    signature=SIGNATURE,
 )
-PAIR_REPLY = Struct(outcome=U16, identity=List(SIGNED_IDENTITY))
+PAIR_REPLY = Struct(outcome=U16, identity=List(SIGNED_IDENTITY), fields=FIELDS)
 
 # Owner logs.
 ACCEPTANCE = Struct(
@@ -195,6 +203,7 @@ ACCEPTANCE = Struct(
     node=KEY,
     identity_at=POSITION,
     prekey=PREKEY_BUNDLE,
+    fields=FIELDS,
     signature=SIGNATURE,
 )
 NEW_EPOCH = Struct(epoch=U32, commitment=HASH)
@@ -242,7 +251,8 @@ ENVELOPE_HEADER = Struct(
     events=List(EVENT_HEADER),
 )
 ENVELOPE = Struct(header=BLOB, signature=SIGNATURE, payloads=List(BLOB))
-ERASURE = Struct(place=U16, proof_place=U16, proof=ENVELOPE)
+ERASURE = Struct(place=U16, kind=U16, proof=BLOB)
+DELETE_PROOF = Struct(place=U16, envelope=ENVELOPE)
 ITEM = Struct(envelope=ENVELOPE, erasures=List(ERASURE))
 
 # Events, by kind.
@@ -269,12 +279,16 @@ STATEMENT_CONTENT = Struct(
     time=TIME,
     owner_at=POSITION,
     heads=List(CUT),
+    fields=FIELDS,
 )
 STATEMENT = Struct(content=STATEMENT_CONTENT, signature=SIGNATURE)
-READ_ENTRY = Struct(handle=HANDLE, time=TIME, heads=List(CUT))
-READ_CONTENT = Struct(version=U16, chat=CHAT, company=COMPANY, node=KEY, number=U64, epoch=U32, sealed=BLOB)
+READ_ENTRY = Struct(handle=HANDLE, time=TIME, heads=List(CUT), fields=FIELDS)
+READ_CONTENT = Struct(
+    version=U16, chat=CHAT, company=COMPANY, node=KEY, part=U16, number=U64, epoch=U32, sealed=BLOB, fields=FIELDS
+)
 READ_REGISTER = Struct(content=READ_CONTENT, signature=SIGNATURE)
 NUMBERS = List(Tuple(KEY, U64))
+PART_NUMBERS = List(Tuple(KEY, U16, U64))
 
 # Frames, by number.
 FRONTIER_BODY = Struct(
@@ -282,15 +296,23 @@ FRONTIER_BODY = Struct(
     streams=List(CUT),
     gaps=List(CUT),
     statements=NUMBERS,
-    reads=NUMBERS,
+    reads=PART_NUMBERS,
     missing_epochs=List(U32),
     processed=U64,
     reply=BOOL,
     answers=BOOL,
+    fields=FIELDS,
 )
 FRAMES = {
     1: Struct(
-        version=U16, build=TEXT, company=COMPANY, generation=U64, identity_at=POSITION, prekey=PREKEY_BUNDLE, time=TIME
+        version=U16,
+        build=TEXT,
+        company=COMPANY,
+        generation=U64,
+        identity_at=POSITION,
+        prekey=PREKEY_BUNDLE,
+        time=TIME,
+        fields=FIELDS,
     ),
     2: Struct(entries=List(Tuple(CHAT, Fixed(16))), last=BOOL),
     3: Struct(chat=CHAT, body=FRONTIER_BODY),

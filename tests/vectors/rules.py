@@ -8,7 +8,7 @@ import unicodedata
 from types import SimpleNamespace
 
 import layout as l
-from crypto import hpke_open, hpke_seal, open_sealed, sha256, verifies
+from crypto import OVERHEAD, hpke_open, hpke_seal, open_sealed, open_shown, sha256, verifies
 from layout import Refused, decode
 
 ZERO = bytes(32)
@@ -19,11 +19,20 @@ START = SimpleNamespace(seq=0, hash=ZERO)
 TEXT_CHARS = 65_536
 PAYLOAD_BYTES = 320 * 1024
 ENVELOPE_EVENTS = 256
-HEADER_BYTES = 64 * 1024
-STREAM_BRANCHES = 8
-STREAMS_PER_COMPANY = 128
-RECORD_BYTES = 256 * 1024
+ENVELOPE_PAYLOAD_BYTES = 512 * 1024
+HEADER_BYTES = 32 * 1024
+DELETE_EVENTS = 16
+DELETE_HEADER_BYTES = 1_500
+DELETE_PAYLOAD_BYTES = 106
+PROOF_BYTES = 1_840
+HEADS_PER_COMPANY = 64
+CHAT_HEADS = 4_096
+RECORD_BYTES = 768 * 1024
+RECORD_PAYLOAD_BYTES = 64 * 1024
+ACCEPTANCE_BYTES = 16 * 1024
 CHAT_COMPANIES = 32
+CHAT_COMPANIES_EVER = 64
+READ_PARTS = 64
 FIELDS = 64
 NAME_BYTES = 512
 EMOJI_BYTES = 64
@@ -104,6 +113,7 @@ def key_listed(identities: dict, company: bytes, at, node: bytes) -> None:
 
 def prekey_bundle(bundle) -> None:
     message = l.PREKEY_BUNDLE.without("signature").write(bundle)
+    require(ascending(bundle.fields), "bad_signature")
     signed(bundle.node, "prekey", message, bundle.signature)
 
 
@@ -162,7 +172,8 @@ def addresses_fit(addresses) -> bool:
 
 def pair_request(request) -> None:
     signed(request.node, "pair-request", l.PAIR_REQUEST.without("signature").write(request), request.signature)
-    require(addresses_fit(request.addresses), "bad_signature", "too many addresses")
+    fits = addresses_fit(request.addresses) and ascending(request.fields)
+    require(fits, "bad_signature", "too many addresses, or fields that do not ascend")
 
 
 def fingerprint(company: bytes) -> str:
@@ -181,7 +192,9 @@ def acceptance(answer) -> None:
     together = answer.prekey.company == answer.company and answer.prekey.node == answer.node
     require(together, "bad_signature", "another company's prekey")
     prekey_bundle(answer.prekey)
-    signed(answer.node, "acceptance", l.ACCEPTANCE.without("signature").write(answer), answer.signature)
+    message = l.ACCEPTANCE.without("signature").write(answer)
+    require(len(message) <= ACCEPTANCE_BYTES and ascending(answer.fields), "bad_signature")
+    signed(answer.node, "acceptance", message, answer.signature)
 
 
 def owner_record(record):
@@ -190,11 +203,26 @@ def owner_record(record):
     require(header.version == 0 and header.suite == SUITE, "unsupported")
     require(ascending(header.fields), "shape")
     body = decode(l.BODIES[header.kind], header.body, RECORD_BYTES) if header.kind in l.BODIES else None
+    lists(header.kind, body)
+    if header.payload_len:
+        require(OVERHEAD <= header.payload_len <= RECORD_PAYLOAD_BYTES, "shape", "payload length")
+    else:
+        require(header.payload_hash == ZERO, "shape", "the hash of no payload")
     if record.payload:
         require(len(record.payload) == header.payload_len, "shape", "payload")
         require(sha256(record.payload) == header.payload_hash, "shape", "payload")
     signed(header.node, "genesis" if header.kind == 1 else "owner-record", record.header, record.signature)
     return header, body
+
+
+def lists(kind: int, body) -> None:
+    """The lists in a body are bounded, and a cut is of one company."""
+    if kind == 3:
+        require(len(body.base) <= CHAT_HEADS, "rule", "the base")
+    if kind in (4, 6):
+        heads = sum(len(cut.heads) for cut in body.cut)
+        require(len(body.cut) <= HEADS_PER_COMPANY and heads <= HEADS_PER_COMPANY, "rule", "the cut is too long")
+        require(all(cut.stream.company == body.company for cut in body.cut), "rule", "the cut is another's")
 
 
 def record_associated(header) -> bytes:
@@ -207,7 +235,8 @@ class OwnerLog:
 
     def __init__(self):
         self.hashes, self.chat, self.owner = [], None, None
-        self.full = False
+        self.full, self.newer = False, False
+        self.ever = set()
         self.members, self.invitations = {}, {}
         self.epoch_at = []
 
@@ -238,7 +267,9 @@ class OwnerLog:
         require(body.suite == header.suite, "unsupported")
         self.hashes, self.chat, self.owner = [own_hash], own_hash, header.owner
         self.full = body.history == 1
+        self.newer = body.rules != 1 or not 1 <= body.kind <= 5 or body.history not in (1, 2)
         self.members[header.owner] = True
+        self.ever.add(header.owner)
         self.epoch_at = [1]
 
     def new_epoch(self, epoch) -> None:
@@ -251,7 +282,7 @@ class OwnerLog:
                 raise Refused("rule", "a second genesis")
             case 2:
                 require(body.company not in self.members, "rule", "it takes part already")
-                require(len(self.members) < CHAT_COMPANIES, "rule", "too many companies")
+                self.room(body.company)
             case 3:
                 epochs = self.add(body)
             case 4:
@@ -259,27 +290,31 @@ class OwnerLog:
             case 7:
                 self.new_epoch(body)
                 epochs = body.epoch
+            case kind if kind > 7:
+                self.newer |= kind < 0x8000
         self.epoch_at.append(epochs)
+
+    def room(self, company: bytes) -> None:
+        require(len(self.members) < CHAT_COMPANIES, "rule", "too many companies")
+        require(company in self.ever or len(self.ever) < CHAT_COMPANIES_EVER, "rule", "too many companies ever")
 
     def add(self, body) -> int:
         answer = body.acceptance
         require(answer.company in self.invitations, "rule", "no invitation is open")
         fits = answer.chat == self.chat and same(answer.invitation, self.invitations[answer.company])
         require(fits, "rule", "an acceptance of another invitation")
-        require(len(self.members) < CHAT_COMPANIES, "rule", "too many companies")
+        self.room(answer.company)
         acceptance(answer)
         require(self.full == (body.epoch is None), "rule", "a new epoch unless history is full")
         if body.epoch:
             self.new_epoch(body.epoch)
         del self.invitations[answer.company]
         self.members[answer.company] = True
+        self.ever.add(answer.company)
         return body.epoch.epoch if body.epoch else self.epoch_at[-1]
 
     def remove(self, body) -> int:
         require(body.company != self.owner, "rule", "the owner cannot be removed")
-        small = len(body.cut) <= STREAMS_PER_COMPANY and all(len(cut.heads) <= STREAM_BRANCHES for cut in body.cut)
-        own = all(cut.stream.company == body.company for cut in body.cut)
-        require(small and own, "rule", "the cut lists what it must not")
         require(body.company in self.members, "rule", "it does not take part")
         self.new_epoch(body.epoch)
         del self.members[body.company]
@@ -296,9 +331,16 @@ def envelope(sealed):
     require(1 <= header.first_seq <= 2**64 - 1 - ENVELOPE_EVENTS, "shape", "first sequence number")
     require((header.first_seq == 1) == (header.prev == ZERO), "shape", "previous hash")
     require(ascending(header.fields), "shape", "fields")
-    require(all(event.payload_len <= PAYLOAD_BYTES for event in header.events), "shape", "payload length")
+    lengths = [event.payload_len for event in header.events]
+    require(all(OVERHEAD <= length <= PAYLOAD_BYTES for length in lengths), "shape", "payload length")
+    require(sum(lengths) <= ENVELOPE_PAYLOAD_BYTES, "shape", "payloads together")
     clocks = [event.clock for event in header.events]
     require(all(one < two for one, two in zip(clocks, clocks[1:])), "clock_order")
+    deletes = [event.payload_len for event in header.events if event.kind == 3]
+    if deletes:
+        require(len(header.events) <= DELETE_EVENTS, "shape", "a delete among too many")
+        require(len(sealed.header) <= DELETE_HEADER_BYTES, "shape", "a delete under a long header")
+        require(max(deletes) <= DELETE_PAYLOAD_BYTES, "shape", "a long delete")
     require(len(sealed.payloads) == len(header.events), "shape", "number of payloads")
     for payload, event in zip(sealed.payloads, header.events):
         whole = len(payload) == event.payload_len and sha256(payload) == event.payload_hash
@@ -321,6 +363,13 @@ def open_payload(header, payloads, place: int, key: bytes):
     return open_sealed(key, payload_associated(header, place), payloads[place]) if payloads[place] else None
 
 
+def show_payload(header, payloads, place: int, key: bytes) -> bytes:
+    """The plain content for somebody who was shown its key and knows no other."""
+    plain = open_shown(key, payload_associated(header, place), payloads[place])
+    require(plain is not None, "unreadable")
+    return plain
+
+
 def head_of(sealed, header):
     return SimpleNamespace(seq=header.first_seq + len(header.events) - 1, hash=sha256(sealed.header))
 
@@ -334,7 +383,8 @@ def chain(envelopes):
         require((header.first_seq, header.prev) == (head.seq + 1, head.hash), "gap")
         if last:
             require(header.events[0].clock > last.events[-1].clock, "clock_went_back")
-            earlier = header.owner_at.seq < last.owner_at.seq or header.identity_at.seq < last.identity_at.seq
+            owner_back = (header.owner_at.term, header.owner_at.seq) < (last.owner_at.term, last.owner_at.seq)
+            earlier = owner_back or header.identity_at.seq < last.identity_at.seq
             require(not earlier, "citation_went_back")
             require(header.epoch >= last.epoch, "epoch_went_back")
         head, last, stream = head_of(sealed, header), header, header.stream
@@ -351,18 +401,22 @@ def item(value, chat: bytes, log: OwnerLog, identities: dict, keys: dict) -> Non
     require(cited.term == 0 and log.hashes[cited.seq - 1] == cited.hash, "contradicts_owner")
     key_listed(identities, header.stream.company, header.identity_at, header.stream.node)
     require(header.epoch == log.epoch_at[cited.seq - 1], "wrong_epoch")
-    for place, payload in enumerate(value.envelope.payloads):
-        if not payload:
-            claims = [erasure for erasure in value.erasures if erasure.place == place]
-            require(bool(claims), "unproven_erasure")
-            erasure(claims[0], value.envelope, header, identities, keys)
+    erased = [place for place, payload in enumerate(value.envelope.payloads) if not payload]
+    require([claim.place for claim in value.erasures] == erased, "unproven_erasure", "one proof for each, no other")
+    for claim in value.erasures:
+        erasure(claim, value.envelope, header, identities, keys)
 
 
 def erasure(claim, target, header, identities: dict, keys: dict) -> None:
     """The delete event that names this payload, by the same person."""
-    proof, place = envelope(claim.proof), claim.place
-    require(claim.proof_place < len(proof.events), "unproven_erasure")
-    event, erased = proof.events[claim.proof_place], header.events[place]
+    require(claim.kind == 1, "unknown_proof")
+    try:
+        delete = decode(l.DELETE_PROOF, claim.proof, PROOF_BYTES)
+    except Refused as refusal:
+        raise Refused("bad_envelope", refusal.args) from refusal
+    proof, place, by = envelope(delete.envelope), claim.place, delete.place
+    require(by < len(proof.events), "unproven_erasure")
+    event, erased = proof.events[by], header.events[place]
     by_author = proof.chat == header.chat and proof.stream.company == header.stream.company
     require(by_author and event.actor == erased.actor, "unproven_erasure")
     require(event.kind == 3 and erased.kind != 3, "unproven_erasure", "only a delete erases, and never a delete")
@@ -371,7 +425,7 @@ def erasure(claim, target, header, identities: dict, keys: dict) -> None:
     except Refused as refusal:
         raise Refused("needs_identity" if refusal.reason == "needs_identity" else "unproven_erasure") from refusal
     require(proof.epoch in keys, "needs_key")
-    plain = open_payload(proof, claim.proof.payloads, claim.proof_place, keys[proof.epoch])
+    plain = open_payload(proof, delete.envelope.payloads, by, keys[proof.epoch])
     require(plain is not None, "unproven_erasure")
     named = decode(l.EVENTS[3], plain, PAYLOAD_BYTES).target
     require((named.envelope, named.place) == (sha256(target.header), place), "unproven_erasure")
@@ -421,7 +475,7 @@ def event(kind: int, plain: bytes):
         for word in content.words:
             check_name(word)
     elif kind == 8:
-        require(len(content.old) <= STREAMS_PER_COMPANY * STREAM_BRANCHES, "shape")
+        require(len(content.old) <= HEADS_PER_COMPANY, "shape")
     return content
 
 
@@ -429,15 +483,17 @@ def event(kind: int, plain: bytes):
 
 
 def statement(made) -> None:
-    require(made.content.version == 0, "bad_register")
+    require(made.content.version == 0 and ascending(made.content.fields), "bad_register")
     signed(made.content.node, "statement", l.STATEMENT_CONTENT.write(made.content), made.signature, "bad_register")
 
 
 def read_register(made, key: bytes) -> list:
     content = made.content
-    require(content.version == 0, "bad_register")
+    require(content.version == 0 and content.part < READ_PARTS and ascending(content.fields), "bad_register")
     signed(content.node, "read-register", l.READ_CONTENT.write(content), made.signature, "bad_register")
-    place = l.READ_CONTENT.without("version").without("sealed").write(content)
+    place = l.READ_CONTENT.without("version").without("sealed").without("fields").write(content)
     plain = open_sealed(key, tag("read-entries") + place, content.sealed)
     require(plain is not None, "unreadable")
-    return decode(l.List(l.READ_ENTRY), plain)
+    entries = decode(l.List(l.READ_ENTRY), plain)
+    require(all(ascending(entry.fields) for entry in entries), "unreadable")
+    return entries

@@ -109,10 +109,12 @@ impl Core {
                 register_name(b'd', &held.content.chat, &held.content.node.0),
                 codec::encode(held),
             ),
-            Register::Read(held) => (
-                register_name(b'r', &held.content.chat, &held.content.node.0),
-                codec::encode(held),
-            ),
+            Register::Read(held) => {
+                let part = held.content.part.to_be_bytes();
+                let node = [held.content.node.0.as_slice(), &part].concat();
+                let name = register_name(b'r', &held.content.chat, &node);
+                (name, codec::encode(held))
+            }
         };
         let node = match register {
             Register::Statement(held) => held.content.node,
@@ -482,6 +484,6 @@ fn covers(heads: &[StreamCut], message: &Unsettled) -> bool {
         .any(|head: &Head| head.seq >= message.head.seq)
 }
 
-fn register_name(table: u8, chat: &ChatId, node: &[u8; 32]) -> Vec<u8> {
+fn register_name(table: u8, chat: &ChatId, node: &[u8]) -> Vec<u8> {
     [[table].as_slice(), &chat.0, node].concat()
 }

@@ -157,9 +157,10 @@ pub fn refused_append(error: &AppendError) -> Refused {
     use crossport_protocol::event::ContentError;
     let code = match error {
         AppendError::NoChat => Code::ChatNotFound,
-        AppendError::NotMember | AppendError::NoKey | AppendError::NeedsNewerVersion => {
-            Code::ChatClosed
-        }
+        AppendError::NotMember
+        | AppendError::NoKey
+        | AppendError::NeedsNewerVersion
+        | AppendError::TooManyHeads(_) => Code::ChatClosed,
         AppendError::Content(ContentError::TooLong { .. }) | AppendError::TooLong { .. } => {
             Code::TooLarge
         }

@@ -11,10 +11,11 @@
 use std::time::Duration;
 
 /// The longest frame of a session. Larger things are split above, so that nothing blocks a link for long.
-pub const MAX_FRAME_BYTES: usize = 1 << 20;
+/// The protocol says how long.
+pub const MAX_FRAME_BYTES: usize = crossport_protocol::limits::FRAME_BYTES;
 
 /// The longest pairing request or answer: a ticket, an identity log and prekeys fit many times.
-pub const MAX_PAIR_BYTES: usize = 64 << 10;
+pub const MAX_PAIR_BYTES: usize = crossport_protocol::pairing::PAIRING_BYTES;
 
 /// By how much the windows of one partner's TCP connection may grow together beyond the first 256 KiB of each stream. The
 /// multiplexer's own default is 1 GiB. At 100 ms of round trip a session still carries 40 MB/s.

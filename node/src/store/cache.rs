@@ -43,10 +43,7 @@ impl Stored {
     }
 
     pub fn wire_bytes(&self) -> usize {
-        let proofs = self
-            .erasures
-            .iter()
-            .map(|erasure| erasure.proof.wire_bytes());
+        let proofs = self.erasures.iter().map(|erasure| erasure.proof.0.len());
         self.envelope
             .sealed
             .wire_bytes()

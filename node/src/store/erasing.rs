@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossport_protocol::envelope::SealedEnvelope;
 use crossport_protocol::event::kind;
 use crossport_protocol::fold::Actor;
-use crossport_protocol::frame::{EnvelopeItem, Erasure};
+use crossport_protocol::frame::{DeleteProof, EnvelopeItem, Erasure};
 use crossport_protocol::ids::{ChatId, EventId, Hash};
 use crossport_protocol::replicator::ReadLog;
 
@@ -248,11 +248,11 @@ impl Store {
 
 /// Why the payload at `place` is missing: the deleting envelope, with only the payload of the delete.
 pub(crate) fn erasure(delete: &SealedEnvelope, place: u16, proof_place: u16) -> Erasure {
-    Erasure {
-        place,
-        proof_place,
-        proof: only(delete, &[proof_place]),
-    }
+    let proof = DeleteProof {
+        place: proof_place,
+        envelope: only(delete, &[proof_place]),
+    };
+    Erasure::deleted(place, &proof)
 }
 
 /// The envelope with these payloads only: enough to prove them, nothing more.

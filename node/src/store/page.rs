@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossport_protocol::clock::Clock;
 use crossport_protocol::envelope::VerifiedEnvelope;
-use crossport_protocol::event::kind;
+use crossport_protocol::event::{SILENT_KINDS, kind};
 use crossport_protocol::fold::Actor;
 use crossport_protocol::ids::{ChatId, EventId, StreamId};
 use crossport_protocol::seal::EpochKey;
@@ -67,12 +67,14 @@ impl Row {
     }
 }
 
-/// Is an event of this kind a line of its own in a chat? Kinds of later versions are: as "needs a newer version".
+/// Is an event of this kind a line of its own in a chat? Kinds of later versions are, as "needs a newer version",
+/// unless their number says that they are only about another event.
 pub fn is_shown(number: u16) -> bool {
-    !matches!(
-        number,
-        kind::EDIT | kind::DELETE | kind::REACTION | kind::MEMBER_ASK | kind::RESUME
-    )
+    number < SILENT_KINDS
+        && !matches!(
+            number,
+            kind::EDIT | kind::DELETE | kind::REACTION | kind::MEMBER_ASK | kind::RESUME
+        )
 }
 
 /// Which events a page is made of.

@@ -14,8 +14,7 @@ pub struct Resume {
 
 impl Resume {
     pub(super) fn check(&self) -> Result<(), ContentError> {
-        let most = limits::STREAMS_PER_COMPANY.saturating_mul(limits::STREAM_BRANCHES);
-        if self.old.len() > most {
+        if self.old.len() > limits::HEADS_PER_COMPANY {
             Err(ContentError::Shape("heads of a resume"))
         } else {
             Ok(())

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acceptance, Add, Body, ChatKind, History, NewEpoch, RecordError, RecordHeader, Remove,
-    SignedRecord, StreamCut,
+    Acceptance, Add, Body, ChatKind, History, IGNORABLE_KINDS, NewEpoch, RecordError, RecordHeader,
+    Remove, SignedRecord, StreamCut,
 };
 use crate::clock::Time;
 use crate::ids::{ChatId, CompanyId, Handle, Hash, Position, StreamId};
@@ -116,7 +116,7 @@ impl OwnerLog {
             bars: Vec::new(),
             title_at: None,
             frozen: false,
-            needs_newer_version: false,
+            needs_newer_version: !genesis.is_known(),
         })
     }
 
@@ -189,11 +189,7 @@ impl OwnerLog {
                 if self.is_member(&invite.company) {
                     return Err(RecordError::Rule("the company takes part already"));
                 }
-                if self.members().count() >= limits::CHAT_COMPANIES {
-                    return Err(RecordError::Rule(
-                        "the chat has as many companies as it may have",
-                    ));
-                }
+                self.check_room(&invite.company)?;
             }
             Body::Add(add) => self.apply_add(suite, header, add)?,
             Body::Remove(remove) => self.apply_remove(header.seq, remove)?,
@@ -219,7 +215,7 @@ impl OwnerLog {
                 }
             }
             Body::Epoch(epoch) => self.apply_epoch(header.seq, epoch)?,
-            Body::Unknown(_) => self.needs_newer_version = true,
+            Body::Unknown(kind) => self.needs_newer_version |= *kind < IGNORABLE_KINDS,
         }
         Ok(())
     }
@@ -268,11 +264,7 @@ impl OwnerLog {
             ));
         }
         // Counted here as well: many may have been invited while there was room for one.
-        if self.members().count() >= limits::CHAT_COMPANIES {
-            return Err(RecordError::Rule(
-                "the chat has as many companies as it may have",
-            ));
-        }
+        self.check_room(&acceptance.company)?;
         if !acceptance.verify(suite) {
             Err(RecordError::BadSignature)
         } else {
@@ -280,22 +272,23 @@ impl OwnerLog {
         }
     }
 
+    /// There is room for a company, now and among all that ever took part: what those wrote stays and is named in every
+    /// frontier.
+    fn check_room(&self, company: &CompanyId) -> Result<(), RecordError> {
+        let known = self.spans.contains_key(company);
+        let full = self.members().count() >= limits::CHAT_COMPANIES
+            || !known && self.spans.len() >= limits::CHAT_COMPANIES_EVER;
+        if full {
+            return Err(RecordError::Rule(
+                "the chat has as many companies as it may have",
+            ));
+        }
+        Ok(())
+    }
+
     fn apply_remove(&mut self, seq: u64, remove: &Remove) -> Result<(), RecordError> {
         if remove.company == self.owner {
             return Err(RecordError::Rule("the owner cannot be removed"));
-        }
-        let too_many = remove.cut.len() > limits::STREAMS_PER_COMPANY
-            || remove
-                .cut
-                .iter()
-                .any(|cut| cut.heads.len() > limits::STREAM_BRANCHES);
-        if too_many
-            || remove
-                .cut
-                .iter()
-                .any(|cut| cut.stream.company != remove.company)
-        {
-            return Err(RecordError::Rule("the cut lists what it must not"));
         }
         if !self.is_member(&remove.company) {
             return Err(RecordError::Rule("the company does not take part"));
@@ -530,3 +523,6 @@ impl OwnerLog {
 fn is_open(spans: &[Span]) -> bool {
     spans.last().is_some_and(|span| span.until.is_none())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::{Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Clock;
 use crate::envelope::{self, DraftEvent, Place};
-use crate::event::{ContentError, Event, Resume};
+use crate::event::{ContentError, Event, Resume, kind};
 use crate::frame::EnvelopeItem;
 use crate::ids::{ChatId, CompanyId, EventId, Handle, Head, StreamId};
 use crate::limits;
@@ -37,6 +37,10 @@ pub enum AppendError {
     Content(#[from] ContentError),
     #[error("the content takes {found} bytes, at most {limit} fit")]
     TooLong { found: usize, limit: usize },
+    #[error(
+        "this company has {0} streams in this chat and no more count: it goes on in a new chat"
+    )]
+    TooManyHeads(usize),
     #[error("the envelope was refused by this node's own rules: {0}")]
     Refused(Refusal),
 }
@@ -67,11 +71,11 @@ impl Replicator {
         self.settle_restored(cx);
         self.store_footings_due(cx);
         self.close_stale_exposures(cx);
-        self.settle_clock(cx, chat_id);
-        let resumed = self.open_incarnation(cx, chat_id, &mut drafts);
+        self.settle_clock(cx, chat_id)?;
+        let resumed = self.open_incarnation(cx, chat_id, &mut drafts)?;
         let mut ids = Vec::with_capacity(drafts.len());
         let mut events = Vec::new();
-        let mut bytes = 0usize;
+        let (mut bytes, mut most) = (0usize, limits::ENVELOPE_EVENTS);
         for draft in drafts {
             let plain = draft.event.encode();
             let sealed = plain.len().saturating_add(seal::OVERHEAD_BYTES);
@@ -81,17 +85,18 @@ impl Replicator {
                     limit: limits::PAYLOAD_BYTES,
                 });
             }
-            let full = events.len() >= limits::ENVELOPE_EVENTS
-                || bytes.saturating_add(sealed) > limits::ENVELOPE_PAYLOAD_BYTES
-                    && !events.is_empty();
-            if full {
+            let number = draft.event.kind();
+            let full = events.len() >= most_events(number).min(most)
+                || bytes.saturating_add(sealed) > limits::ENVELOPE_PAYLOAD_BYTES;
+            if full && !events.is_empty() {
                 ids.extend(self.sign(cx, chat_id, &std::mem::take(&mut events))?);
-                bytes = 0;
+                (bytes, most) = (0, limits::ENVELOPE_EVENTS);
             }
+            most = most.min(most_events(number));
             let clock = self.next_clock(cx)?;
             events.push(DraftEvent {
                 clock,
-                kind: draft.event.kind(),
+                kind: number,
                 actor: draft.actor,
                 plain,
             });
@@ -127,12 +132,12 @@ impl Replicator {
         cx: &mut Context<'_>,
         chat_id: ChatId,
         drafts: &mut Vec<Draft>,
-    ) -> bool {
+    ) -> Result<bool, AppendError> {
         let (company, node_key) = (self.company, self.node_key);
         #[cfg(feature = "sim")]
         let counter = self.has_bug(super::Bug::CounterIncarnation);
         let Some(chat) = self.chats.get_mut(&chat_id) else {
-            return false;
+            return Err(AppendError::NoChat);
         };
         let span = chat
             .core
@@ -154,10 +159,13 @@ impl Replicator {
                 .get(&stream)
                 .is_none_or(|state| state.span == span && state.closed.is_none())
             {
-                return false;
+                return Ok(false);
             }
         }
         let old: Vec<(StreamId, Head)> = own_heads(chat, company);
+        if old.len() >= limits::HEADS_PER_COMPANY {
+            return Err(AppendError::TooManyHeads(old.len()));
+        }
         let mut bytes = [0; 8];
         cx.random.fill(&mut bytes);
         let incarnation = u64::from_le_bytes(bytes);
@@ -170,7 +178,7 @@ impl Replicator {
         chat.core.own = Some(incarnation);
         self.store_footing(cx, chat_id);
         if old.is_empty() {
-            return false;
+            return Ok(false);
         }
         drafts.insert(
             0,
@@ -179,22 +187,26 @@ impl Replicator {
                 event: Event::Resume(Resume { old }),
             },
         );
-        true
+        Ok(true)
     }
 
     /// When the wall clock went far back, later events use it in a new incarnation: clocks need only increase within a
-    /// stream, and people must not wait until time has caught up.
-    fn settle_clock(&mut self, cx: &Context<'_>, chat_id: ChatId) {
+    /// stream, and people must not wait until time has caught up. Only who has no incarnation left must.
+    fn settle_clock(&mut self, cx: &Context<'_>, chat_id: ChatId) -> Result<(), AppendError> {
         if self.clock.next(cx.now).is_none() {
             self.clock = Clock::at(cx.now);
         }
-        let clock = self.clock;
+        let next = self.clock.next(cx.now).unwrap_or(self.clock);
         let (node, company) = (self.node_key, self.company);
         if let Some(chat) = self.chats.get_mut(&chat_id)
-            && chat.own_tip_clock(&node, company) > clock
+            && chat.own_tip_clock(&node, company) >= next
         {
+            if !chat.has_room(&company) {
+                return Err(AppendError::ClockBehind);
+            }
             chat.core.own = None;
         }
+        Ok(())
     }
 
     fn next_clock(&mut self, cx: &Context<'_>) -> Result<Clock, AppendError> {
@@ -370,6 +382,15 @@ impl Chat {
     }
 }
 
+/// A delete's envelope is small, because it proves every erasure.
+fn most_events(number: u16) -> usize {
+    if number == kind::DELETE {
+        limits::DELETE_EVENTS
+    } else {
+        limits::ENVELOPE_EVENTS
+    }
+}
+
 fn own_heads(chat: &Chat, company: CompanyId) -> Vec<(StreamId, Head)> {
     let own = chat
         .core
@@ -378,4 +399,171 @@ fn own_heads(chat: &Chat, company: CompanyId) -> Vec<(StreamId, Head)> {
         .filter(|(stream, _)| stream.company == company);
     own.flat_map(|(stream, state)| state.heads().map(|head| (*stream, head)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::event::{Delete, Message};
+    use crate::identity::{IdentityDraft, IdentityLog, root_commitment};
+    use crate::ids::Hash;
+    use crate::owner_log::{ChatKind, History, SignedRecord};
+    use crate::replicator::{Config, Link, ReadLog};
+    use crate::suite::{Random, SecretKey, Suite};
+    use crate::wrap::PrekeySecret;
+
+    struct Nothing;
+
+    impl ReadLog for Nothing {
+        fn link(&self, _: &ChatId, _: &Hash) -> Option<Link> {
+            None
+        }
+        fn envelope(&self, _: &ChatId, _: &Hash) -> Option<EnvelopeItem> {
+            None
+        }
+        fn path(&self, _: &ChatId, _: &StreamId, _: Head, _: Head, _: usize) -> Vec<EnvelopeItem> {
+            Vec::new()
+        }
+        fn records(&self, _: &ChatId, _: u64, _: usize) -> Vec<SignedRecord> {
+            Vec::new()
+        }
+    }
+
+    struct Counting(u64);
+
+    impl Random for Counting {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            self.0 += 1;
+            let block = Hash::of(&[&self.0.to_le_bytes()]).0;
+            bytes
+                .iter_mut()
+                .zip(block)
+                .for_each(|(byte, next)| *byte = next);
+        }
+    }
+
+    fn alone() -> Replicator {
+        let suite = Suite::KeyedHash;
+        let (root, node) = (
+            SecretKey::from_bytes([1; 32]),
+            SecretKey::from_bytes([2; 32]),
+        );
+        let draft = IdentityDraft {
+            time: Time(0),
+            name: "Acme".into(),
+            domains: Vec::new(),
+            node_keys: vec![node.public(suite)],
+            next_root: root_commitment(&root.public(suite)),
+        };
+        Replicator::new(Config {
+            suite,
+            identity: IdentityLog::create(suite, &root, draft),
+            node,
+            generation: 1,
+            continuity: true,
+            prekeys: vec![(1, Time(0), PrekeySecret::from_bytes([3; 32]))],
+        })
+    }
+
+    fn draft(event: Event) -> Draft {
+        let actor = Handle([4; 16]);
+        Draft { actor, event }
+    }
+
+    #[test]
+    fn who_has_no_stream_left_is_told_and_heard_no_more() {
+        let (mut replicator, mut random, mut out) = (alone(), Counting(0), Vec::new());
+        let mut cx = Context {
+            now: Time(1_000_000),
+            log: &Nothing,
+            random: &mut random,
+            out: &mut out,
+        };
+        let (kind, history) = (ChatKind::GROUP, History::FULL);
+        let chat = replicator
+            .create_chat(&mut cx, kind, history, None)
+            .expect("a chat");
+        let hello = [draft(Event::Message(Message::text("hello")))];
+        for _ in 0..limits::HEADS_PER_COMPANY {
+            let state = replicator.chats.get_mut(&chat).expect("the chat");
+            state.core.own = None;
+            replicator
+                .append(&mut cx, chat, &hello)
+                .expect("a stream is left");
+        }
+        replicator
+            .append(&mut cx, chat, &hello)
+            .expect("the last stream goes on");
+        let state = replicator.chats.get_mut(&chat).expect("the chat");
+        let own = state.core.own;
+        state.core.own = None;
+        let most = limits::HEADS_PER_COMPANY;
+        assert_eq!(
+            replicator.append(&mut cx, chat, &hello),
+            Err(AppendError::TooManyHeads(most))
+        );
+        // What is written all the same is refused by everybody.
+        let state = replicator.chats.get_mut(&chat).expect("the chat");
+        state.core.own = Some(77);
+        let event = DraftEvent {
+            clock: Clock(u64::MAX >> 1),
+            kind: kind::MESSAGE,
+            actor: Handle([4; 16]),
+            plain: vec![1],
+        };
+        assert_eq!(
+            replicator.sign(&mut cx, chat, &[event]),
+            Err(AppendError::Refused(Refusal::TooManyHeads))
+        );
+        // A clock that was set back waits in the stream that there is, instead of losing it.
+        let state = replicator.chats.get_mut(&chat).expect("the chat");
+        state.core.own = own;
+        cx.now = Time(0);
+        assert_eq!(
+            replicator.append(&mut cx, chat, &hello),
+            Err(AppendError::ClockBehind)
+        );
+        cx.now = Time(1_000_001);
+        replicator
+            .append(&mut cx, chat, &hello)
+            .expect("time has caught up");
+    }
+
+    #[test]
+    fn deletes_go_into_envelopes_of_their_own_size() {
+        let (mut replicator, mut random, mut out) = (alone(), Counting(0), Vec::new());
+        let mut cx = Context {
+            now: Time(1_000_000),
+            log: &Nothing,
+            random: &mut random,
+            out: &mut out,
+        };
+        let (kind, history) = (ChatKind::GROUP, History::FULL);
+        let chat = replicator
+            .create_chat(&mut cx, kind, history, None)
+            .expect("a chat");
+        let text = |_| draft(Event::Message(Message::text("hello")));
+        let target = EventId {
+            envelope: Hash([9; 32]),
+            place: 0,
+        };
+        let delete = |_| draft(Event::Delete(Delete { target }));
+        let drafts = [
+            (0..40).map(text).collect(),
+            (0..40).map(delete).collect::<Vec<_>>(),
+        ];
+        let mut drafts: Vec<Draft> = drafts.concat();
+        drafts.extend((0..40).map(text));
+        let ids = replicator.append(&mut cx, chat, &drafts).expect("they fit");
+        let mut sizes: Vec<usize> = Vec::new();
+        for (at, id) in ids.iter().enumerate() {
+            if at == 0 || ids[at - 1].envelope != id.envelope {
+                sizes.push(0);
+            }
+            *sizes.last_mut().expect("pushed") += 1;
+        }
+        // 40 texts; 16 + 16 + 8 deletes, the last with 8 texts; the rest.
+        assert_eq!(sizes, [40, 16, 16, 16, 32]);
+    }
 }

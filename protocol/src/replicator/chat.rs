@@ -8,6 +8,7 @@ use super::ReadLog;
 use crate::clock::{Clock, Time};
 use crate::envelope::VerifiedEnvelope;
 use crate::ids::{ChatId, CompanyId, EventId, Handle, Hash, Head, NodeKey, StreamId};
+use crate::limits;
 use crate::owner_log::{Acceptance, OwnerLog, StreamCut};
 use crate::read::{ReadEntry, ReadRegister};
 use crate::statement::Statement;
@@ -33,11 +34,15 @@ pub struct ChatCore {
 pub struct Chat {
     pub(super) core: ChatCore,
     pub(super) statements: BTreeMap<NodeKey, Statement>,
-    pub(super) reads: BTreeMap<NodeKey, ReadRegister>,
+    /// By node and part.
+    pub(super) reads: BTreeMap<(NodeKey, u16), ReadRegister>,
     pub(super) own_reads: BTreeMap<Handle, ReadEntry>,
     pub(super) statement_due: bool,
     pub(super) statement_at: Time,
-    pub(super) read_due: bool,
+    /// The people whose entries are not published yet.
+    pub(super) read_due: BTreeSet<Handle>,
+    /// In how many parts the own entries are published.
+    pub(super) read_parts: u16,
     pub(super) read_at: Time,
     /// Members who confirmed that they know no later owner record, while this node cannot be sure itself.
     pub(super) confirmed: BTreeSet<CompanyId>,
@@ -76,7 +81,8 @@ impl Chat {
             own_reads: BTreeMap::new(),
             statement_due: false,
             statement_at: Time(0),
-            read_due: false,
+            read_due: BTreeSet::new(),
+            read_parts: 1,
             read_at: Time(0),
             confirmed: BTreeSet::new(),
             doubted_by: BTreeSet::new(),
@@ -119,9 +125,11 @@ impl Chat {
         statements.map(|held| (held.node, held.number)).collect()
     }
 
-    pub(super) fn read_numbers(&self) -> Vec<(NodeKey, u64)> {
+    pub(super) fn read_numbers(&self) -> Vec<(NodeKey, u16, u64)> {
         let reads = self.reads().map(|held| &held.content);
-        reads.map(|held| (held.node, held.number)).collect()
+        reads
+            .map(|held| (held.node, held.part, held.number))
+            .collect()
     }
 
     pub fn own_reads(&self) -> &BTreeMap<Handle, ReadEntry> {
@@ -155,7 +163,9 @@ impl Chat {
     /// A read register is due, and nothing that was published before can be forgotten by it.
     pub(super) fn may_publish_reads(&self, company: &CompanyId) -> bool {
         let alone = self.owner().members().nth(1).is_none();
-        self.read_due && self.owner().is_member(company) && (alone || !self.reads_unsure)
+        !self.read_due.is_empty()
+            && self.owner().is_member(company)
+            && (alone || !self.reads_unsure)
     }
 
     /// Held heads of every stream, sorted: the frontier.
@@ -167,18 +177,28 @@ impl Chat {
         self.core.streams.iter().map(cut).collect()
     }
 
-    /// Heads whose past is not here and would be welcome.
+    /// One more stream or branch of the company counts.
+    pub(super) fn has_room(&self, company: &CompanyId) -> bool {
+        let own = self.core.streams.iter();
+        let own = own.filter(|(stream, _)| stream.company == *company);
+        let heads: usize = own.map(|(_, state)| state.tips.len()).sum();
+        heads < limits::HEADS_PER_COMPANY
+    }
+
+    /// Heads whose past is not here and would be welcome: as many as a frontier names at once.
     pub(super) fn gaps(&self) -> Vec<StreamCut> {
-        let gapped = self
-            .core
-            .streams
-            .iter()
-            .filter(|(_, state)| !state.gaps.is_empty());
+        let gapped = self.core.streams.iter();
         let cut = |(stream, state): (&StreamId, &StreamState)| StreamCut {
             stream: *stream,
             heads: state.gaps.clone(),
         };
-        gapped.map(cut).collect()
+        let mut room = limits::FRONTIER_GAPS;
+        let fitting = |mut cut: StreamCut| {
+            cut.heads.truncate(room);
+            room = room.saturating_sub(cut.heads.len());
+            (!cut.heads.is_empty()).then_some(cut)
+        };
+        gapped.map(cut).filter_map(fitting).collect()
     }
 
     /// Delivered heads of every stream, sorted.

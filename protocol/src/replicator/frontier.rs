@@ -1,6 +1,6 @@
 //! What two partners hold, compared: digests, frontiers, and the search for where two branches part.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chat::{Chat, is_ancestor};
 use super::link::{Partner, Theirs, refuse};
@@ -9,7 +9,7 @@ use super::{Output, ReadLog};
 use crate::codec;
 use crate::envelope::EnvelopeHeader;
 use crate::frame::{Digests, EnvelopeItem, Frontier, FrontierBody, Locate};
-use crate::ids::{ChatId, CompanyId, Head, StreamId};
+use crate::ids::{ChatId, CompanyId, Head, NodeKey, StreamId};
 use crate::limits;
 use crate::owner_log::StreamCut;
 
@@ -137,7 +137,7 @@ impl Replicator {
             owner_seq: chat.owner().visible_to(partner),
             heads: heads.map(|cut| (cut.stream, cut.heads)).collect(),
             statements: chat.statement_numbers().into_iter().collect(),
-            reads: chat.read_numbers().into_iter().collect(),
+            reads: by_part(chat.read_numbers()),
             ..Theirs::default()
         }
     }
@@ -166,7 +166,8 @@ impl Replicator {
                 body.reads = chat.read_numbers();
                 let lacks = |epoch: &u32| !self.keys.contains_key(&(chat_id, *epoch));
                 let entitled = owner.entitled(&self.company).into_iter();
-                body.missing_epochs = entitled.filter(lacks).collect();
+                let lacking = entitled.filter(lacks);
+                body.missing_epochs = lacking.take(limits::FRONTIER_EPOCHS).collect();
             }
         }
         Frontier {
@@ -229,7 +230,7 @@ impl Replicator {
             let gaps = body.gaps.into_iter();
             theirs.gaps = gaps.map(|cut| (cut.stream, cut.heads)).collect();
             theirs.statements = body.statements.into_iter().collect();
-            theirs.reads = body.reads.into_iter().collect();
+            theirs.reads = by_part(body.reads);
             if !theirs.fork_told {
                 theirs.owner_seq = owner_seq;
             }
@@ -336,9 +337,12 @@ impl Replicator {
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;
         };
-        let own = chat.reads.get(&node).map_or(0, |held| held.content.number);
-        let theirs = body.reads.iter().find(|(of, _)| *of == node);
-        if theirs.is_none_or(|(_, number)| *number <= own) {
+        let own = |part: u16| {
+            let held = chat.reads.get(&(node, part));
+            held.map_or(0, |held| held.content.number)
+        };
+        let mut theirs = body.reads.iter().filter(|(of, ..)| *of == node);
+        if theirs.all(|(_, part, number)| *number <= own(*part)) {
             chat.reads_unsure = false;
         }
     }
@@ -446,4 +450,10 @@ impl Replicator {
         }
         link.dirty.insert(chat_id);
     }
+}
+
+/// Numbers of read registers by node and part.
+fn by_part(numbers: Vec<(NodeKey, u16, u64)>) -> BTreeMap<(NodeKey, u16), u64> {
+    let keyed = |(node, part, number)| ((node, part), number);
+    numbers.into_iter().map(keyed).collect()
 }

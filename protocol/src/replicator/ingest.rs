@@ -6,8 +6,7 @@ use super::chat::{Chat, is_ancestor, may_lead_to};
 use super::{Alarm, Context, Output, ReadLog, Record, Refusal, Replicator};
 use crate::codec;
 use crate::envelope::VerifiedEnvelope;
-use crate::event::{Delete, kind};
-use crate::frame::{EnvelopeItem, Erasure};
+use crate::frame::EnvelopeItem;
 use crate::ids::{ChatId, CompanyId, Hash, Head, StreamId};
 use crate::limits;
 use crate::owner_log::Standing;
@@ -146,14 +145,9 @@ impl Replicator {
         let closed = self.check_cut(cx, chat, span, envelope)?;
         match state {
             Some(state) if state.span != span.from => return Err(Refusal::OtherSpan),
-            None => {
-                let streams = chat.core.streams.keys();
-                let of_company = streams.filter(|stream| stream.company == company).count();
-                if of_company >= limits::STREAMS_PER_COMPANY {
-                    return Err(Refusal::TooManyStreams);
-                }
-            }
             Some(_) => {}
+            None if !chat.has_room(&company) => return Err(Refusal::TooManyHeads),
+            None => {}
         }
         self.check_chain(cx, chat, state, envelope)?;
         Ok(Admission {
@@ -217,6 +211,9 @@ impl Replicator {
                 if state.is_some_and(|state| !state.may_branch()) {
                     return Err(Refusal::TooManyBranches);
                 }
+                if state.is_some() && !chat.has_room(&envelope.header.stream.company) {
+                    return Err(Refusal::TooManyHeads);
+                }
                 let link = self.fresh.over(cx.log).link(&chat.id(), &parent.hash);
                 match link {
                     _ if parent == Head::START => Tip::start(parent),
@@ -247,81 +244,6 @@ impl Replicator {
             .map(|(_, tip)| tip.head.seq)
             .max()
             .unwrap_or(0)
-    }
-
-    /// Every missing payload comes with the event that deleted it.
-    fn check_erasures(
-        &self,
-        item: &EnvelopeItem,
-        envelope: &VerifiedEnvelope,
-    ) -> Result<(), Refusal> {
-        for place in 0..envelope.header.events.len() {
-            if !envelope.is_erased(place) {
-                continue;
-            }
-            let erasure = item
-                .erasures
-                .iter()
-                .find(|erasure| usize::from(erasure.place) == place);
-            self.check_erasure(erasure.ok_or(Refusal::UnprovenErasure)?, envelope, place)?;
-        }
-        Ok(())
-    }
-
-    fn check_erasure(
-        &self,
-        erasure: &Erasure,
-        envelope: &VerifiedEnvelope,
-        place: usize,
-    ) -> Result<(), Refusal> {
-        let proof = erasure
-            .proof
-            .verify(self.suite)
-            .map_err(Refusal::Envelope)?;
-        let by = usize::from(erasure.proof_place);
-        let (target, event) = (
-            envelope.header.events.get(place),
-            proof.header.events.get(by),
-        );
-        let (Some(target), Some(event)) = (target, event) else {
-            return Err(Refusal::UnprovenErasure);
-        };
-        let chat_id = proof.header.chat;
-        let same_author = chat_id == envelope.header.chat
-            && proof.header.stream.company == envelope.header.stream.company
-            && event.actor == target.actor
-            && event.kind == kind::DELETE
-            && target.kind != kind::DELETE;
-        let signer = &proof.header.stream.node;
-        let known_key = self.roster.lists_at(
-            &envelope.header.stream.company,
-            &proof.header.identity_at,
-            signer,
-        );
-        if !same_author || known_key == Some(false) {
-            return Err(Refusal::UnprovenErasure);
-        }
-        if known_key.is_none() {
-            return Err(Refusal::NeedsIdentity);
-        }
-        let epoch = proof.header.epoch;
-        let Some(key) = self.keys.get(&(chat_id, epoch)) else {
-            // A delete of an epoch that this company never gets the key of: the author's signature must do.
-            let readable = self.is_entitled(&chat_id, epoch);
-            return if readable {
-                Err(Refusal::NeedsKey)
-            } else {
-                Ok(())
-            };
-        };
-        let plain = proof.open(by, key).ok_or(Refusal::UnprovenErasure)?;
-        let delete: Delete =
-            codec::decode(&plain, limits::PAYLOAD_BYTES).map_err(|_| Refusal::UnprovenErasure)?;
-        if delete.target == envelope.event_id(place) {
-            Ok(())
-        } else {
-            Err(Refusal::UnprovenErasure)
-        }
     }
 
     /// It closes a gap below what is delivered already, and it or something before it cannot be read yet. Once the gap is

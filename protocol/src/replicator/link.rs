@@ -120,7 +120,7 @@ pub(super) struct Theirs {
     /// Heads whose past the partner lacks.
     pub gaps: BTreeMap<StreamId, Vec<Head>>,
     pub statements: BTreeMap<NodeKey, u64>,
-    pub reads: BTreeMap<NodeKey, u64>,
+    pub reads: BTreeMap<(NodeKey, u16), u64>,
     pub missing_epochs: BTreeSet<u32>,
     /// The records after the fork of the owner log were sent as its proof.
     pub fork_told: bool,
@@ -376,18 +376,6 @@ impl Replicator {
             link.ask_later.entry(chat).or_insert(next.max(cx.now));
         }
         refuse(cx, partner, Some(chat), refusal);
-    }
-
-    pub(super) fn hello(&self, now: Time) -> Hello {
-        Hello {
-            version: VERSION,
-            build: BUILD.to_owned(),
-            company: self.company,
-            generation: self.generation,
-            identity_at: self.roster.head(&self.company),
-            prekey: self.bundle.clone(),
-            time: now,
-        }
     }
 
     fn receive_hello(

@@ -9,15 +9,12 @@ use crate::codec::Blob;
 use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, Handle, Hash, Head, NodeKey, Position, StreamId};
 use crate::owner_log::{
-    Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, OwnerLog,
+    Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, OwnerLog, RULES,
     RecordError, RecordHeader, Remove, SignedRecord, StreamCut, VERSION,
 };
 use crate::seal::EpochKey;
 use crate::stream::Tip;
 use crate::suite::Random;
-
-/// The rules version of new chats.
-const RULES: u16 = 1;
 
 /// Why an act of the owner was not done. Nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +29,8 @@ pub enum OwnerActError {
     Unsure,
     #[error("the chat's present key is not here")]
     NoKey,
+    #[error("the chat needs a newer version of crossport")]
+    NeedsNewerVersion,
     #[error(transparent)]
     Record(#[from] RecordError),
 }
@@ -190,6 +189,9 @@ impl Replicator {
         }
         if chat.owner().is_frozen() {
             return Err(OwnerActError::Record(RecordError::Frozen));
+        }
+        if chat.owner().needs_newer_version() {
+            return Err(OwnerActError::NeedsNewerVersion);
         }
         #[cfg(feature = "sim")]
         if self.has_bug(super::Bug::TrustOldOwnerLog) {
@@ -382,6 +384,10 @@ impl Replicator {
         let Some(chat) = self.chats.get_mut(&chat_id) else {
             return;
         };
+        // Nobody takes part by rules that they do not know: the invitation waits for the newer version.
+        if chat.core.owner.needs_newer_version() {
+            return;
+        }
         let Some(open) = chat.core.owner.invitation(&self.company) else {
             return;
         };

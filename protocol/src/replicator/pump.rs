@@ -5,15 +5,19 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use super::chat::Chat;
 use super::frontier::Asking;
 use super::lacking::{Lacking, Sending, fill_gaps, heads_of, lacking, relay_wait, samples};
 use super::link::{
-    ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight,
+    ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight, refuse,
 };
-use super::{Context, Replicator, Send};
+use super::{Context, Refusal, Replicator, Send};
 use crate::clock::Time;
-use crate::frame::{Digests, Frame, IdentityFrame, Locate, OwnerFrame};
+use crate::codec;
+use crate::fields::Fields;
+use crate::frame::{BUILD, Digests, Frame, Hello, IdentityFrame, Locate, OwnerFrame, VERSION};
 use crate::ids::{ChatId, CompanyId};
 use crate::limits;
 use crate::owner_log::StreamCut;
@@ -36,11 +40,15 @@ impl Replicator {
             .collect();
         let mut sends = Vec::new();
         for partner in linked {
-            let frames = self.pump_partner(cx, partner);
-            sends.extend(frames.into_iter().map(|frame| Send {
-                partner,
-                frame: frame.encode(),
-            }));
+            for frame in self.pump_partner(cx, partner) {
+                let frame = frame.encode();
+                if frame.len() <= limits::FRAME_BYTES {
+                    sends.push(Send { partner, frame });
+                } else {
+                    // Only an owner that lists what never was can bring this about, in its own chat.
+                    refuse(cx, partner, None, Refusal::FrameTooLong);
+                }
+            }
         }
         sends
     }
@@ -174,6 +182,19 @@ impl Replicator {
             frames.extend(self.digest_frames(&partner));
         }
         frames
+    }
+
+    fn hello(&self, now: Time) -> Hello {
+        Hello {
+            version: VERSION,
+            build: BUILD.to_owned(),
+            company: self.company,
+            generation: self.generation,
+            identity_at: self.roster.head(&self.company),
+            prekey: self.bundle.clone(),
+            time: now,
+            fields: Fields::none(),
+        }
     }
 
     /// The companies that this node is linked with, of those that share a chat with the partner; when it changed.
@@ -321,10 +342,13 @@ impl Replicator {
             theirs
                 .missing_epochs
                 .extend(chat.owner().epochs_after(since));
-            frames.push(Frame::Owner(OwnerFrame {
-                chat: chat_id,
-                records,
-            }));
+            let owner_frame = |records| {
+                Frame::Owner(OwnerFrame {
+                    chat: chat_id,
+                    records,
+                })
+            };
+            split(records, owner_frame, frames);
         }
     }
 
@@ -392,9 +416,7 @@ impl Replicator {
                 }
             }
         }
-        if !wraps.is_empty() {
-            frames.push(Frame::Wraps(wraps));
-        }
+        split(wraps, Frame::Wraps, frames);
     }
 
     fn pump_streams(
@@ -464,7 +486,13 @@ impl Replicator {
             }
         }
         finished &= fill_gaps(cx.log, chat_id, link, frames);
-        frames.extend(locate_frame(chat_id, locate));
+        let locate_frame = |streams| {
+            Frame::Locate(Locate {
+                chat: chat_id,
+                streams,
+            })
+        };
+        split(locate, locate_frame, frames);
         finished
     }
 
@@ -492,33 +520,18 @@ impl Replicator {
         }
         let mut reads = Vec::new();
         for register in chat.reads() {
-            let held = theirs.reads.entry(register.content.node).or_insert(0);
+            let held = theirs
+                .reads
+                .entry((register.content.node, register.content.part))
+                .or_insert(0);
             if *held < register.content.number {
                 *held = register.content.number;
                 reads.push(register.clone());
             }
         }
-        frames.extend(in_frames(statements).map(Frame::Statements));
-        frames.extend(in_frames(reads).map(Frame::Reads));
+        split(statements, Frame::Statements, frames);
+        split(reads, Frame::Reads, frames);
     }
-}
-
-/// Registers, as many to a frame as it holds. In order.
-fn in_frames<T: serde::Serialize>(registers: Vec<T>) -> impl Iterator<Item = Vec<T>> {
-    let mut chunks: Vec<Vec<T>> = Vec::new();
-    let mut room = 0;
-    for register in registers {
-        let bytes = crate::codec::encode(&register).len();
-        match chunks.last_mut() {
-            Some(chunk) if bytes <= room => chunk.push(register),
-            _ => {
-                room = BATCH_BYTES;
-                chunks.push(vec![register]);
-            }
-        }
-        room = room.saturating_sub(bytes);
-    }
-    chunks.into_iter()
 }
 
 /// The time has come, or lies further ahead than anything is ever put off: then the clock was set back.
@@ -526,7 +539,40 @@ fn is_due(at: Time, now: Time, longest_ms: u64) -> bool {
     at <= now || at > now.plus_ms(longest_ms)
 }
 
-/// Asks where branches part, if that is not known of any.
-fn locate_frame(chat: ChatId, streams: Vec<StreamCut>) -> Option<Frame> {
-    (!streams.is_empty()).then_some(Frame::Locate(Locate { chat, streams }))
+/// Items in as many frames as they take, none if there are none. One item always fits a frame.
+fn split<T: Serialize>(items: Vec<T>, frame: impl Fn(Vec<T>) -> Frame, frames: &mut Vec<Frame>) {
+    let alone = items.len() == 1;
+    let (mut batch, mut bytes) = (Vec::new(), 0usize);
+    for item in items {
+        let size = if alone { 0 } else { codec::encode(&item).len() };
+        if bytes.saturating_add(size) > BATCH_BYTES && !batch.is_empty() {
+            frames.push(frame(std::mem::take(&mut batch)));
+            bytes = 0;
+        }
+        bytes = bytes.saturating_add(size);
+        batch.push(item);
+    }
+    if !batch.is_empty() {
+        frames.push(frame(batch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_for_one_frame_comes_in_several() {
+        let cut = |frame: &Frame| match frame {
+            Frame::Direct(companies) => companies.clone(),
+            other => panic!("{other:?}"),
+        };
+        for count in [0usize, 1, 7, 40_000] {
+            let items: Vec<CompanyId> = (0..count).map(|n| CompanyId([n as u8; 32])).collect();
+            let mut frames = Vec::new();
+            split(items.clone(), Frame::Direct, &mut frames);
+            assert_eq!(frames.iter().map(cut).collect::<Vec<_>>().concat(), items);
+            assert_eq!(frames.len(), (count * 32).div_ceil(BATCH_BYTES));
+        }
+    }
 }

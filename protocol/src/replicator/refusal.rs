@@ -46,10 +46,14 @@ pub enum Refusal {
     Chain(ChainError),
     #[error("its stream has more branches than count")]
     TooManyBranches,
-    #[error("its company has more streams in this chat than count")]
-    TooManyStreams,
+    #[error("its company has more ends of streams in this chat than count")]
+    TooManyHeads,
+    #[error("what this node had to say does not fit a frame")]
+    FrameTooLong,
     #[error("a payload is missing and nothing proves that it was deleted")]
     UnprovenErasure,
+    #[error("what proves an erasure is of a kind that needs a newer version")]
+    UnknownProof,
     #[error("the key that would prove an erasure is not here yet")]
     NeedsKey,
     #[error("a signed register is not by a node of the company it names")]
@@ -119,8 +123,10 @@ impl Refusal {
             Refusal::Gap => "gap",
             Refusal::Chain(_) => "chain",
             Refusal::TooManyBranches => "too_many_branches",
-            Refusal::TooManyStreams => "too_many_streams",
+            Refusal::TooManyHeads => "too_many_heads",
+            Refusal::FrameTooLong => "frame_too_long",
             Refusal::UnprovenErasure => "unproven_erasure",
+            Refusal::UnknownProof => "unknown_proof",
             Refusal::NeedsKey => "needs_key",
             Refusal::BadRegister => "bad_register",
             Refusal::UnknownHeads => "unknown_heads",

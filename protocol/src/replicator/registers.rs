@@ -1,13 +1,16 @@
 //! Delivery statements and read registers: made here, taken from others, relayed by anyone.
 
-use super::chat::is_ancestor;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::chat::{Chat, is_ancestor};
 use super::{Alarm, Context, Output, ReadLog, Refusal, Register, Replicator};
 use crate::clock::Time;
 use crate::codec;
+use crate::fields::Fields;
 use crate::ids::{ChatId, CompanyId, Handle, Head, StreamId};
 use crate::limits;
 use crate::owner_log::StreamCut;
-use crate::read::{ReadEntry, ReadRegister, RegisterPlace};
+use crate::read::{self, ReadEntry, ReadRegister, RegisterPlace};
 use crate::statement::{self, Statement, StatementContent};
 use crate::suite::Random;
 
@@ -34,11 +37,12 @@ impl Replicator {
             handle,
             time: cx.now,
             heads: Vec::new(),
+            fields: Fields::none(),
         });
         let changed = merge_heads(cx.log, &chat_id, &mut entry.heads, &clamped);
         if changed {
             entry.time = cx.now;
-            chat.read_due = true;
+            chat.read_due.insert(handle);
         }
         changed
     }
@@ -60,7 +64,7 @@ impl Replicator {
         let chats: Vec<ChatId> = self
             .chats
             .iter()
-            .filter(|(_, c)| c.statement_due || c.read_due)
+            .filter(|(_, c)| c.statement_due || !c.read_due.is_empty())
             .map(|(id, _)| *id)
             .collect();
         for chat_id in chats {
@@ -92,6 +96,7 @@ impl Replicator {
             time: cx.now,
             owner_at: chat.owner().head(),
             heads: chat.delivered(),
+            fields: Fields::none(),
         };
         chat.statement_due = false;
         chat.statement_at = cx.now;
@@ -118,28 +123,25 @@ impl Replicator {
         let Some(key) = self.keys.get(&(chat_id, epoch)) else {
             return;
         };
-        let last = chat
-            .reads
-            .get(&self.node_key)
-            .map_or(0, |register| register.content.number);
-        let number = number_after(last, cx.now, cx.random);
-        let place = RegisterPlace {
-            chat: chat_id,
-            company: self.company,
-            node: self.node_key,
-            number,
-            epoch,
-        };
-        let entries: Vec<ReadEntry> = chat.own_reads.values().cloned().collect();
-        let register =
-            ReadRegister::sign(self.suite, &self.node, key, place, &entries, &mut cx.random);
-        chat.read_due = false;
         chat.read_at = cx.now;
-        if is_too_long(&register) {
-            return;
+        for (part, entries) in chat.due_parts() {
+            let last = chat
+                .reads
+                .get(&(self.node_key, part))
+                .map_or(0, |register| register.content.number);
+            let place = RegisterPlace {
+                chat: chat_id,
+                company: self.company,
+                node: self.node_key,
+                part,
+                number: number_after(last, cx.now, cx.random),
+                epoch,
+            };
+            let register =
+                ReadRegister::sign(self.suite, &self.node, key, place, &entries, &mut cx.random);
+            chat.reads.insert((self.node_key, part), register.clone());
+            cx.out.push(Output::StoreRegister(Register::Read(register)));
         }
-        chat.reads.insert(self.node_key, register.clone());
-        cx.out.push(Output::StoreRegister(Register::Read(register)));
         self.mark_dirty(chat_id);
     }
 
@@ -298,14 +300,17 @@ impl Replicator {
         let content = &register.content;
         let chat_id = content.chat;
         self.check_register(partner, chat_id, content.company, &content.node)?;
-        let number = content.number;
+        if content.part >= limits::READ_PARTS {
+            return Err(Refusal::BadRegister);
+        }
+        let (number, place) = (content.number, (content.node, content.part));
         self.note_theirs(partner, chat_id, |theirs| {
-            raise(&mut theirs.reads, register.content.node, number)
+            raise(&mut theirs.reads, place, number)
         });
         let chat = self.chats.get(&chat_id).ok_or(Refusal::NotShared)?;
         if chat
             .reads
-            .get(&content.node)
+            .get(&place)
             .is_some_and(|held| held.content.number >= number)
         {
             return Ok(());
@@ -350,7 +355,8 @@ impl Replicator {
 
     /// After a restore the own register comes back from partners; what it says is never taken back.
     fn merge_own_reads(&mut self, cx: &Context<'_>, register: &ReadRegister) {
-        let chat_id = register.content.chat;
+        let content = &register.content;
+        let chat_id = content.chat;
         let Some(entries) = self.open_reads(register) else {
             return;
         };
@@ -364,8 +370,9 @@ impl Replicator {
             });
             merge_heads(cx.log, &chat_id, &mut own.heads, &entry.heads);
             own.time = own.time.max(entry.time);
+            chat.read_due.insert(entry.handle);
         }
-        chat.read_due = true;
+        chat.note_own_part(content.part);
         chat.reads_unsure = false;
     }
 
@@ -403,6 +410,7 @@ impl Replicator {
         if let Some(chat) = self.chats.get_mut(&content.chat) {
             let entries = entries.into_iter().map(|entry| (entry.handle, entry));
             chat.own_reads.extend(entries);
+            chat.note_own_part(content.part);
         }
     }
 
@@ -415,7 +423,8 @@ impl Replicator {
             }
             Register::Read(register) => {
                 if let Some(chat) = self.chats.get_mut(&register.content.chat) {
-                    chat.reads.insert(register.content.node, register);
+                    let place = (register.content.node, register.content.part);
+                    chat.reads.insert(place, register);
                 }
             }
         }
@@ -427,12 +436,34 @@ fn is_too_long<T: serde::Serialize>(register: &T) -> bool {
     codec::encode(register).len() > limits::REGISTER_BYTES
 }
 
-pub(super) fn raise(
-    numbers: &mut std::collections::BTreeMap<crate::ids::NodeKey, u64>,
-    node: crate::ids::NodeKey,
-    number: u64,
-) {
-    let held = numbers.entry(node).or_insert(0);
+impl Chat {
+    /// The parts of the own register that must be published, with their entries. When there are more parts than before,
+    /// all of them.
+    fn due_parts(&mut self) -> Vec<(u16, Vec<ReadEntry>)> {
+        let due = std::mem::take(&mut self.read_due);
+        let parts = read::parts_of(self.own_reads.values(), self.read_parts);
+        let all = std::mem::replace(&mut self.read_parts, parts) != parts;
+        let concerned: BTreeSet<u16> = due.iter().map(|who| read::part_of(who, parts)).collect();
+        let mut split: BTreeMap<u16, Vec<ReadEntry>> = BTreeMap::new();
+        for (handle, entry) in &self.own_reads {
+            let part = read::part_of(handle, parts);
+            if all || concerned.contains(&part) {
+                split.entry(part).or_default().push(entry.clone());
+            }
+        }
+        let fitted = |(part, entries)| (part, read::fitting(entries));
+        split.into_iter().map(fitted).collect()
+    }
+
+    /// This node once published such a part: it never publishes fewer.
+    fn note_own_part(&mut self, part: u16) {
+        let parts = part.saturating_add(1).next_power_of_two();
+        self.read_parts = self.read_parts.max(parts.min(limits::READ_PARTS));
+    }
+}
+
+pub(super) fn raise<K: Ord>(numbers: &mut BTreeMap<K, u64>, of: K, number: u64) {
+    let held = numbers.entry(of).or_insert(0);
     *held = (*held).max(number);
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::codec;
 use crate::envelope::{EnvelopeHeader, SealedEnvelope};
-use crate::frame::{EnvelopeItem, Erasure};
+use crate::frame::{DeleteProof, EnvelopeItem, Erasure};
 use crate::ids::{ChatId, EventId, Hash, Head, StreamId};
 use crate::limits;
 use crate::owner_log::SignedRecord;
@@ -105,11 +105,11 @@ impl MemoryLog {
             return false;
         };
         payload.0.clear();
-        item.erasures.push(Erasure {
-            place: target.place,
-            proof_place: by.place,
-            proof,
-        });
+        let proof = DeleteProof {
+            place: by.place,
+            envelope: proof,
+        };
+        item.erasures.push(Erasure::deleted(target.place, &proof));
         item.erasures.sort_by_key(|erasure| erasure.place);
         true
     }

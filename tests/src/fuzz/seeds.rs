@@ -371,6 +371,7 @@ fn events(seeds: &mut Seeds) {
             stream: stream(),
             heads: vec![head(), head()],
         }],
+        fields: Fields::none(),
     };
     add(seeds, "read_entries", codec::encode(&vec![entry]));
 }
@@ -515,7 +516,11 @@ fn identities(seeds: &mut Seeds) {
         add(seeds, "pair_request", codec::encode(&request));
     }
     for (outcome, identity) in [(0, records), (2, Vec::new())] {
-        let reply = PairReply { outcome, identity };
+        let reply = PairReply {
+            outcome,
+            identity,
+            fields: Fields::none(),
+        };
         add(seeds, "pair_reply", codec::encode(&reply));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crossport_protocol::codec::{self, Blob};
 use crossport_protocol::envelope::{EnvelopeHeader, SealedEnvelope};
-use crossport_protocol::frame::{EnvelopeItem, Frame};
+use crossport_protocol::frame::{EnvelopeItem, Erasure, Frame};
 use crossport_protocol::identity::{IdentityHeader, IdentityLog, SignedIdentity};
 use crossport_protocol::ids::{CompanyId, Hash, NodeKey, Position};
 use crossport_protocol::limits;
@@ -114,9 +114,12 @@ impl Keys {
 
     fn item(&self, item: &mut EnvelopeItem) {
         self.envelope(&mut item.envelope);
-        item.erasures
-            .iter_mut()
-            .for_each(|erasure| self.envelope(&mut erasure.proof));
+        for erasure in &mut item.erasures {
+            if let Some(Ok(mut proof)) = erasure.delete() {
+                self.envelope(&mut proof.envelope);
+                *erasure = Erasure::deleted(erasure.place, &proof);
+            }
+        }
     }
 
     fn statement(&self, statement: &mut Statement) {

@@ -6,8 +6,8 @@ use crossport_protocol::codec::{self, Blob};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::ids::{ChatId, CompanyId, Hash, Head, Position, StreamId};
 use crossport_protocol::owner_log::{
-    Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, RecordHeader, Remove,
-    SignedRecord, StreamCut, VERSION,
+    Acceptance, Add, Bar, Body, ChatKind, Genesis, History, Invite, NewEpoch, RULES, RecordHeader,
+    Remove, SignedRecord, StreamCut, VERSION,
 };
 use crossport_protocol::stream::Tip;
 use crossport_protocol::suite::Domain;
@@ -43,6 +43,10 @@ impl Chat {
     }
 
     pub fn start(owner: Company, history: History) -> Chat {
+        Chat::begin(owner, RULES, history)
+    }
+
+    fn begin(owner: Company, rules: u16, history: History) -> Chat {
         let name = if history == History::FULL {
             "full"
         } else {
@@ -56,7 +60,7 @@ impl Chat {
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&seed(name)[..16]);
         chat.push(&Body::Genesis(Genesis {
-            rules: 1,
+            rules,
             suite: SUITE.number(),
             kind: ChatKind::GROUP,
             history,
@@ -227,6 +231,14 @@ fn log_vector(name: &str, chat: ChatId, records: &[SignedRecord]) -> Vector {
     Vector::encoded("owner_log", name, &records.to_vec())
         .given("chat", chat.to_string())
         .given("identities", identities())
+        .value(&json!({ "needs_newer_version": false }))
+}
+
+impl Vector {
+    /// The log names something that this build does not know and must not ignore.
+    fn newer(self) -> Vector {
+        self.value(&json!({ "needs_newer_version": true }))
+    }
 }
 
 fn body_tree(body: &Body) -> Value {
@@ -278,17 +290,27 @@ pub fn group() -> Group {
     let mut newer = from_joining();
     newer.push(&Body::Unknown(99));
     vectors.push(record_vector("a kind nobody knows", &newer.records[3], 2));
+    let (mut ignorable, mut later) = (from_joining(), Chat::begin(cast::acme(), 2, History(3)));
+    ignorable.push(&Body::Unknown(0x8000));
+    later.push(&Body::Unknown(0x7FFF));
+    vectors.push(record_vector(
+        "a genesis of later rules",
+        &later.records[0],
+        1,
+    ));
+    vectors.push(log_vector(
+        "with a kind that may be ignored",
+        ignorable.id(),
+        &ignorable.records,
+    ));
+    vectors.push(log_vector("by later rules", later.id(), &later.records).newer());
     vectors.push(log_vector("full history", full.id(), &full.records));
     vectors.push(log_vector(
         "history from joining",
         joining.id(),
         &joining.records,
     ));
-    vectors.push(log_vector(
-        "with a kind nobody knows",
-        newer.id(),
-        &newer.records,
-    ));
+    vectors.push(log_vector("with a kind nobody knows", newer.id(), &newer.records).newer());
     vectors.extend(vectors[1].misshapen(0));
     let two = log_vector("two records", full.id(), &full.records[..2]);
     vectors.extend(two.misshapen(0));

@@ -1,7 +1,7 @@
 //! Identity logs, prekeys, key wraps, commitments, tickets, pairing and fingerprints.
 
 use crossport_protocol::codec::{self, Blob};
-use crossport_protocol::fields::Field;
+use crossport_protocol::fields::{Field, Fields};
 use crossport_protocol::identity::{IdentityHeader, IdentityLog, SignedIdentity, root_commitment};
 use crossport_protocol::ids::{ChatId, CompanyId, Hash};
 use crossport_protocol::limits;
@@ -335,6 +335,7 @@ fn pairing(acme: &Company) -> Vec<Vector> {
     let reply = PairReply {
         outcome: 0,
         identity,
+        fields: Fields::none(),
     };
     let good = Vector::encoded("pair_reply", "pair reply", &reply).value(&reply);
     vectors.extend(good.misshapen(2));
@@ -342,6 +343,7 @@ fn pairing(acme: &Company) -> Vec<Vector> {
     let refusal = PairReply {
         outcome: crossport_protocol::pairing::refusal::EXPIRED,
         identity: Vec::new(),
+        fields: Fields::none(),
     };
     let good = Vector::encoded("pair_reply", "pair reply: expired", &refusal);
     vectors.push(good.value(&tree(&refusal)));

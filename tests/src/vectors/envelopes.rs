@@ -7,7 +7,7 @@ use crossport_protocol::event::{
     UserCard,
 };
 use crossport_protocol::fields::Fields;
-use crossport_protocol::frame::Erasure;
+use crossport_protocol::frame::{DeleteProof, Erasure};
 use crossport_protocol::ids::{EventId, Hash, Head};
 use crossport_protocol::limits;
 use serde_json::{Value, json};
@@ -222,6 +222,7 @@ pub fn group() -> Group {
     vectors.extend(broken::headers(&talk));
     vectors.extend(broken::chains(&talk));
     vectors.extend(erased::items(&talk));
+    vectors.extend(disclosures(&talk));
     Group {
         about: "Signed, sealed events of companies".to_owned(),
         vectors,
@@ -243,6 +244,45 @@ fn crowded(talk: &Talk, count: usize) -> VerifiedEnvelope {
     pen.write(&events)
 }
 
+/// One message shown to somebody who has no key of its epoch.
+fn disclosures(talk: &Talk) -> Vec<Vector> {
+    let envelope = &talk.acme[0];
+    let key = |place| {
+        envelope
+            .payload_key(place, &epoch_key(1))
+            .expect("a payload")
+    };
+    let shown = |name: &str, place: usize, key: &[u8; 32]| {
+        Vector::encoded("disclosure", name, &envelope.sealed)
+            .given("place", place)
+            .given("payload_key", hex::encode(key))
+    };
+    let plain = envelope.open(1, &epoch_key(1)).map(hex::encode);
+    let good = shown("one message shown", 1, key(1).expose());
+    let mut erased = envelope.sealed.clone();
+    erased.payloads[1].0.clear();
+    vec![
+        good.spoilt(
+            "an erased message shown",
+            "unreadable",
+            &codec::encode(&erased),
+        ),
+        good.value(&plain),
+        shown(
+            "a message shown with the key of another",
+            1,
+            key(0).expose(),
+        )
+        .refused("unreadable"),
+        shown(
+            "a message shown with the epoch's key",
+            1,
+            epoch_key(1).expose(),
+        )
+        .refused("unreadable"),
+    ]
+}
+
 fn with_fields(talk: &Talk) -> SealedEnvelope {
     let mut header = talk.acme[0].header.clone();
     header.fields.0 = vec![broken::field(3, b"later"), broken::field(40_000, b"")];
@@ -257,9 +297,9 @@ pub fn proof(delete: &VerifiedEnvelope, place: usize, by: usize) -> Erasure {
             payload.0.clear();
         }
     }
-    Erasure {
-        place: place as u16,
-        proof_place: by as u16,
-        proof,
-    }
+    let proof = DeleteProof {
+        place: by as u16,
+        envelope: proof,
+    };
+    Erasure::deleted(place as u16, &proof)
 }

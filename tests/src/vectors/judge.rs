@@ -15,7 +15,7 @@ use crossport_protocol::owner_log::{Acceptance, OwnerLog, RecordError, SignedRec
 use crossport_protocol::pairing::{PairReply, PairRequest, Ticket, TicketError};
 use crossport_protocol::read::ReadRegister;
 use crossport_protocol::roster::Roster;
-use crossport_protocol::seal::EpochKey;
+use crossport_protocol::seal::{EpochKey, PayloadKey};
 use crossport_protocol::statement::Statement;
 use crossport_protocol::stream::{ChainError, Tip};
 use crossport_protocol::suite::{Domain, Signature};
@@ -68,6 +68,7 @@ pub fn judge(vector: &Vector) -> Result<Result<Value, Reason>> {
         "owner_log" => owner_log(vector, &bytes)?,
         "envelope" => envelope(vector, &bytes)?,
         "chain" => chain(&bytes),
+        "disclosure" => disclosure(vector, &bytes)?,
         "item" => member::item(vector, &bytes)?,
         "event" => event(vector, &bytes)?,
         "statement" => decoded(&bytes).and_then(|statement: Statement| {
@@ -203,7 +204,8 @@ fn owner_log(vector: &Vector, bytes: &[u8]) -> Result<Result<Value, Reason>> {
     if log.chat() != chat {
         return Ok(Err("wrong_prev"));
     }
-    Ok(Ok(Value::Null))
+    let newer = log.needs_newer_version();
+    Ok(Ok(serde_json::json!({ "needs_newer_version": newer })))
 }
 
 /// What a node does with a record that arrives, without the network around it.
@@ -249,6 +251,19 @@ fn envelope(vector: &Vector, bytes: &[u8]) -> Result<Result<Value, Reason>> {
             "header": tree(&envelope.header),
             "plains": plains,
         }))
+    }))
+}
+
+/// One payload, opened with nothing but its own key.
+fn disclosure(vector: &Vector, bytes: &[u8]) -> Result<Result<Value, Reason>> {
+    let key = PayloadKey::from_bytes(given_bytes(vector, "payload_key")?);
+    let place = vector.given.get("place").and_then(Value::as_u64);
+    let place = usize::try_from(place.context("no place")?)?;
+    Ok(decoded(bytes).and_then(|sealed: SealedEnvelope| {
+        let plain = verified(&sealed)?.open_shown(place, &key);
+        plain
+            .map(|plain| tree(&hex::encode(plain)))
+            .ok_or("unreadable")
     }))
 }
 

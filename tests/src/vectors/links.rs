@@ -1,6 +1,7 @@
 //! Every frame of a link, and the digest by which two nodes see that they agree.
 
-use crossport_protocol::codec;
+use crossport_protocol::codec::{self, Blob};
+use crossport_protocol::fields::{Field, Fields};
 use crossport_protocol::frame::{
     BUILD, Digests, EnvelopeItem, EnvelopesFrame, Frame, Frontier, FrontierBody, Hello,
     IdentityFrame, Locate, OwnerFrame, VERSION,
@@ -47,11 +48,16 @@ fn frontiers(talk: &Talk) -> Vec<(&'static str, Frame)> {
         streams: heads(talk),
         gaps: heads(talk),
         statements: vec![(cast::globex().node_key(), NOON.0 + 7)],
-        reads: vec![(cast::globex().node_key(), NOON.0 + 9)],
+        reads: vec![(cast::globex().node_key(), 1, NOON.0 + 9)],
         missing_epochs: vec![1, 2, 0xFFFF_FFFF],
         processed: 123_456,
         reply: true,
         answers: false,
+        fields: Fields::none(),
+    };
+    let newer = FrontierBody {
+        fields: field(&[5, 6]),
+        ..FrontierBody::default()
     };
     let empty = FrontierBody::default();
     vec![
@@ -60,7 +66,19 @@ fn frontiers(talk: &Talk) -> Vec<(&'static str, Frame)> {
             "frontier of a chat that is not held",
             Frame::Frontier(Frontier { chat, body: empty }),
         ),
+        (
+            "frontier with unknown numbered fields",
+            Frame::Frontier(Frontier { chat, body: newer }),
+        ),
     ]
+}
+
+fn field(numbers: &[u16]) -> Fields {
+    let field = |number: &u16| Field {
+        number: *number,
+        value: Blob(b"later".to_vec()),
+    };
+    Fields(numbers.iter().map(field).collect())
 }
 
 fn wraps(chat: ChatId) -> Vec<Wrap> {
@@ -80,6 +98,11 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
         identity_at: acme.at(),
         prekey: acme.bundle(),
         time: NOON,
+        fields: Fields::none(),
+    };
+    let newer_hello = Hello {
+        fields: field(&[1, 40_000]),
+        ..hello.clone()
     };
     let digests = Digests {
         entries: vec![(chat, [0xD1; 16])],
@@ -111,6 +134,10 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
     let at = invited.invite(globex.id());
     let mut frames = vec![
         ("hello", Frame::Hello(hello)),
+        (
+            "hello with unknown numbered fields",
+            Frame::Hello(newer_hello),
+        ),
         ("digests", Frame::Digests(digests)),
         ("digests of no chats", Frame::Digests(no_digests)),
         ("identity", Frame::Identity(identity)),
@@ -163,7 +190,7 @@ pub fn group() -> Group {
     let last = no_bool.len() - 1;
     no_bool[last] = 2;
     let mut too_long = vec![7, 0];
-    too_long.resize(2 + limits::FRAME_BYTES + 1, 0);
+    too_long.resize(limits::FRAME_BYTES + 1, 0);
     vectors.push(digests.spoilt(
         "digests whose bool is neither 0 nor 1",
         "malformed",
@@ -175,6 +202,16 @@ pub fn group() -> Group {
         &too_long,
     ));
     vectors.extend(spoilt);
+    for (name, numbers) in [("not ascending", [9, 8]), ("twice", [8, 8])] {
+        let body = FrontierBody {
+            fields: field(&numbers),
+            ..FrontierBody::default()
+        };
+        let chat = talk.chat.id();
+        let frame = Frame::Frontier(Frontier { chat, body }).encode();
+        let name = format!("frontier, numbered fields {name}");
+        vectors.push(digests.spoilt(&name, "malformed", &frame));
+    }
     vectors.extend(chat_digests(&talk));
     Group {
         about: "What two linked nodes say to each other".to_owned(),
@@ -191,14 +228,12 @@ fn zeros(vector: &Vector, bytes: &[u8]) -> Vector {
 
 fn chat_digests(talk: &Talk) -> Vec<Vector> {
     let owner = talk.chat.head().hash;
-    let registers = |number: u64| vec![(cast::globex().node_key(), NOON.0 + number)];
+    let node = cast::globex().node_key();
+    let (statements, reads) = (vec![(node, NOON.0 + 7)], vec![(node, 0u16, NOON.0 + 9)]);
     let nothing: Vec<(NodeKey, u64)> = Vec::new();
-    let member = codec::encode(&(heads(talk), registers(7), registers(9)));
-    let fresh = codec::encode(&(
-        Vec::<crossport_protocol::owner_log::StreamCut>::new(),
-        &nothing,
-        &nothing,
-    ));
+    let none = Vec::<crossport_protocol::owner_log::StreamCut>::new();
+    let member = codec::encode(&(heads(talk), &none, statements, reads));
+    let fresh = codec::encode(&(&none, &none, &nothing, &nothing));
     let digest =
         |state: &[u8]| Hash::of(&[b"crossport/0/digest\0", &owner.0, state]).0[..16].to_vec();
     let vector = |name: &str, state: &[u8]| {

@@ -1,6 +1,7 @@
 //! Delivery statements and read registers.
 
 use crossport_protocol::codec;
+use crossport_protocol::fields::Fields;
 use crossport_protocol::owner_log::StreamCut;
 use crossport_protocol::read::{self, ReadEntry, ReadRegister, RegisterPlace};
 use crossport_protocol::statement::{self, Statement, StatementContent};
@@ -40,6 +41,7 @@ pub fn statement(talk: &Talk) -> Statement {
             time: NOON.plus_ms(7),
             owner_at: talk.chat.head(),
             heads: heads(talk),
+            fields: Fields::none(),
         },
     )
 }
@@ -49,6 +51,7 @@ pub fn entries(talk: &Talk) -> Vec<ReadEntry> {
         handle: handle(name),
         time: NOON.plus_ms(9),
         heads: heads(talk),
+        fields: Fields::none(),
     };
     vec![entry("boris"), entry("berta")]
 }
@@ -59,6 +62,7 @@ pub fn read_register(talk: &Talk) -> ReadRegister {
         chat: talk.chat.id(),
         company: globex.id(),
         node: globex.node_key(),
+        part: 1,
         number: NOON.0 + 9,
         epoch: 1,
     };
@@ -140,6 +144,16 @@ fn reads(talk: &Talk) -> Vec<Vector> {
             &resigned(&|c| c.version = 1),
         ),
         spoilt(
+            "read register with a part too many",
+            "bad_register",
+            &resigned(&|c| c.part = 64),
+        ),
+        spoilt(
+            "read register moved to another part",
+            "unreadable",
+            &resigned(&|c| c.part = 2),
+        ),
+        spoilt(
             "read register moved to another number",
             "unreadable",
             &resigned(&|c| c.number += 1),
@@ -150,7 +164,7 @@ fn reads(talk: &Talk) -> Vec<Vector> {
             &garbled,
         ),
     ];
-    vectors.extend(good.misshapen(2 + 3 * 32 + 8 + 4));
+    vectors.extend(good.misshapen(2 + 3 * 32 + 2 + 8 + 4));
     vectors.push(good);
     vectors
 }

@@ -6,6 +6,7 @@ use crossport_node::api::types::Invite;
 use crossport_node::core::now;
 use crossport_node::network::NodeKey as PeerKey;
 use crossport_node::random::OsRandom;
+use crossport_protocol::fields::Fields;
 use crossport_protocol::frame::{BUILD, Frame, Hello, IdentityFrame, VERSION};
 use crossport_protocol::identity::{IdentityDraft, IdentityLog, SignedIdentity, root_commitment};
 use crossport_protocol::ids::NodeKey;
@@ -323,6 +324,7 @@ fn hello_of(hand: &Hand) -> Hello {
         identity_at: hand.identity.head(),
         prekey: PrekeyBundle::sign(SUITE, &hand.node, hand.company, 9, now(), public),
         time: now(),
+        fields: Fields::none(),
     }
 }
 
@@ -554,6 +556,7 @@ fn statement_of(hand: &Hand, chat: crossport_protocol::ids::ChatId) -> Result<St
         time: now(),
         owner_at: owner.head(),
         heads: Vec::new(),
+        fields: Fields::none(),
     };
     Ok(Statement::sign(SUITE, &hand.second, content))
 }

@@ -13,6 +13,7 @@ use crossport_node::random::OsRandom;
 use crossport_protocol::codec::Blob;
 use crossport_protocol::envelope::SealedEnvelope;
 use crossport_protocol::event::{Event, MemberAction, MemberAsk, Reaction};
+use crossport_protocol::fields::Fields;
 use crossport_protocol::frame::{
     Digests, EnvelopeItem, EnvelopesFrame, Frame, Frontier, FrontierBody, Locate, OwnerFrame,
 };
@@ -237,7 +238,7 @@ async fn a_flood_of_false_beliefs_delays_nobody() -> Result<()> {
                         .map(|_| (NodeKey(OsRandom.array()), u64::MAX))
                         .collect(),
                     reads: (0..2_000)
-                        .map(|_| (NodeKey(OsRandom.array()), u64::MAX))
+                        .map(|_| (NodeKey(OsRandom.array()), 0, u64::MAX))
                         .collect(),
                     missing_epochs: vec![1; 20_000],
                     processed: u64::MAX,
@@ -327,6 +328,7 @@ async fn a_flood_of_receipts_delays_nobody() -> Result<()> {
             time: now(),
             owner_at: held.owner().head(),
             heads: held.delivered(),
+            fields: Fields::none(),
         };
         let statements =
             (1..20_000).map(|number| Statement::sign(SUITE, &hand.second, content(number)));

@@ -7,6 +7,7 @@ use crossport_node::core::now;
 use crossport_protocol::clock::{Clock, Time};
 use crossport_protocol::codec::Blob;
 use crossport_protocol::event::{Event, Resume};
+use crossport_protocol::fields::Fields;
 use crossport_protocol::frame::{Frame, Frontier, FrontierBody};
 use crossport_protocol::ids::{ChatId, Head, Position, StreamId};
 use crossport_protocol::statement::{self, Statement, StatementContent};
@@ -399,6 +400,7 @@ async fn a_statement_about_heads_that_never_were_is_refused() -> Result<()> {
                 time: now(),
                 owner_at: held.owner().head(),
                 heads,
+                fields: Fields::none(),
             };
             let statement = Statement::sign(SUITE, &hand.second, content);
             Ok(vec![Frame::Statements(vec![statement]).encode()])

@@ -170,6 +170,7 @@ fn false_receipts(hand: &Hand, globex: CompanyId, boris: Handle) -> Result<Vec<V
         time: now(),
         owner_at: held.owner().head(),
         heads: held.heads(),
+        fields: Fields::none(),
     };
     let stated = Statement::sign(SUITE, &hand.node, content.clone());
     // With Globex's true node key, but signed by Mallory.
@@ -185,6 +186,7 @@ fn false_receipts(hand: &Hand, globex: CompanyId, boris: Handle) -> Result<Vec<V
         handle: boris,
         time: now(),
         heads: held.heads(),
+        fields: Fields::none(),
     }];
     let key = hand
         .replicator
@@ -194,6 +196,7 @@ fn false_receipts(hand: &Hand, globex: CompanyId, boris: Handle) -> Result<Vec<V
         chat,
         company: globex,
         node: hand.node.public(SUITE),
+        part: 0,
         number: u64::MAX,
         epoch: 1,
     };
@@ -267,6 +270,7 @@ fn reads(
         handle,
         time: now(),
         heads,
+        fields: Fields::none(),
     }];
     let epoch = held.owner().epoch();
     let key = hand
@@ -277,6 +281,7 @@ fn reads(
         chat,
         company: hand.company,
         node: hand.second.public(SUITE),
+        part: 0,
         number: 1,
         epoch,
     };

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use crossport_node::core::{Core, now};
 use crossport_node::random::OsRandom;
 use crossport_protocol::codec::{self, Blob};
+use crossport_protocol::fields::Fields;
 use crossport_protocol::frame::{Frame, IdentityFrame};
 use crossport_protocol::identity::{
     IdentityDraft, IdentityHeader, IdentityLog, SignedIdentity, root_commitment,
@@ -72,6 +73,7 @@ async fn statements_of_thousands_of_invented_streams_stop_nobody() -> Result<()>
                 time: now(),
                 owner_at: Position::START,
                 heads: heads.collect(),
+                fields: Fields::none(),
             };
             let statement = Statement::sign(SUITE, &hand.second, content);
             Frame::Statements(vec![statement]).encode()

@@ -18,8 +18,9 @@ fn check_erased(store: &Store, said: &VerifiedEnvelope, deleted: &VerifiedEnvelo
     assert!(held.is_erased(0) && !held.is_erased(1));
     assert_eq!(item.erasures.len(), 1);
     let erasure = &item.erasures[0];
-    assert_eq!((erasure.place, erasure.proof_place), (0, 1));
-    let proof = erasure.proof.verify(SUITE).expect("a good proof");
+    let delete = erasure.delete().expect("a delete").expect("a short one");
+    assert_eq!((erasure.place, delete.place), (0, 1));
+    let proof = delete.envelope.verify(SUITE).expect("a good proof");
     assert_eq!(proof.hash, deleted.hash);
     assert!(proof.is_erased(0), "only the delete's own payload is in it");
     assert_eq!(proof.open(1, &key()), deleted.open(1, &key()));

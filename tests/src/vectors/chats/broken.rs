@@ -2,15 +2,17 @@
 
 use crossport_protocol::codec::{self, Blob};
 use crossport_protocol::fields::Field;
-use crossport_protocol::ids::{ChatId, CompanyId, Hash};
+use crossport_protocol::ids::{ChatId, CompanyId, Handle, Hash, Head};
+use crossport_protocol::limits;
 use crossport_protocol::owner_log::{
-    Acceptance, Add, Body, History, Invite, NewEpoch, RecordHeader, Remove, SignedRecord, kind,
+    Acceptance, Add, Bar, Body, History, Invite, NewEpoch, RecordHeader, Remove, SignedRecord,
+    StreamCut, kind,
 };
 use crossport_protocol::suite::{Domain, SecretKey};
 
 use super::super::Vector;
-use super::super::cast::{self, NOON, SUITE};
-use super::{Chat, log_vector, record_vector};
+use super::super::cast::{self, Company, NOON, SUITE};
+use super::{Chat, log_vector, record_vector, stream};
 
 fn resigned(header: &RecordHeader, key: &SecretKey) -> SignedRecord {
     SignedRecord::sign(SUITE, key, header, Vec::new())
@@ -50,6 +52,21 @@ pub(super) fn records(full: &Chat) -> Vec<Vector> {
             &other_domain,
         ),
         spoilt("record with another payload", "shape", &payload),
+        spoilt(
+            "record without a payload that states a hash",
+            "shape",
+            &changed(&|header| header.payload_hash = Hash([1; 32])),
+        ),
+        spoilt(
+            "record whose payload is shorter than its seal",
+            "shape",
+            &changed(&|header| header.payload_len = 71),
+        ),
+        spoilt(
+            "record whose payload is too long",
+            "shape",
+            &changed(&|header| header.payload_len = 65_537),
+        ),
         spoilt(
             "record of version 1",
             "unsupported",
@@ -229,6 +246,27 @@ pub(super) fn memberships() -> Vec<Vector> {
     ]
 }
 
+fn join(chat: &mut Chat) {
+    let at = chat.invite(cast::globex().id());
+    let acceptance = chat.accept(&cast::globex(), at);
+    chat.push(&Body::Add(Box::new(Add {
+        acceptance,
+        epoch: None,
+        base: Vec::new(),
+    })));
+}
+
+fn cut(company: &Company, heads: usize) -> Vec<StreamCut> {
+    let head = |seq| Head {
+        seq: seq as u64,
+        hash: Hash([1; 32]),
+    };
+    vec![StreamCut {
+        stream: stream(company, 1),
+        heads: (1..=heads).map(head).collect(),
+    }]
+}
+
 /// Other acts of the owner that no log may hold.
 pub(super) fn acts() -> Vec<Vector> {
     let remove = |chat: &mut Chat, company: CompanyId| {
@@ -252,6 +290,36 @@ pub(super) fn acts() -> Vec<Vector> {
         log("a company removed that does not take part", full, &|chat| {
             remove(chat, cast::globex().id());
         }),
+        log("a company removed with another's streams", full, &|chat| {
+            join(chat);
+            let epoch = chat.new_epoch();
+            chat.push(&Body::Remove(Remove {
+                company: cast::globex().id(),
+                cut: cut(&cast::acme(), 1),
+                epoch,
+            }));
+        }),
+        log("a company removed with too many heads", full, &|chat| {
+            join(chat);
+            let epoch = chat.new_epoch();
+            chat.push(&Body::Remove(Remove {
+                company: cast::globex().id(),
+                cut: cut(&cast::globex(), limits::HEADS_PER_COMPANY + 1),
+                epoch,
+            }));
+        }),
+        log(
+            "somebody barred with another company's streams",
+            full,
+            &|chat| {
+                chat.push(&Body::Bar(Bar {
+                    company: cast::globex().id(),
+                    handle: Handle([1; 16]),
+                    barred: true,
+                    cut: cut(&cast::acme(), 1),
+                }));
+            },
+        ),
         log("the owner invited", full, &|chat| {
             let company = chat.owner.id();
             chat.invite(company);

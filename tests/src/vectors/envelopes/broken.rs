@@ -1,9 +1,10 @@
 //! Envelopes and streams that must be refused.
 
+use crossport_protocol::clock::Clock;
 use crossport_protocol::codec::{self, Blob};
-use crossport_protocol::envelope::{EnvelopeHeader, SealedEnvelope};
+use crossport_protocol::envelope::{EnvelopeHeader, EventHeader, SealedEnvelope};
 use crossport_protocol::fields::Field;
-use crossport_protocol::ids::{Hash, Position};
+use crossport_protocol::ids::{Hash, Head, Position};
 use crossport_protocol::limits;
 use crossport_protocol::suite::{Domain, SecretKey};
 
@@ -121,6 +122,34 @@ pub(super) fn headers(talk: &Talk) -> Vec<Vector> {
         spoilt("payload too long", "shape", &|h| {
             h.events[0].payload_len = huge
         }),
+        spoilt("payload of length 0", "shape", &|h| {
+            h.events[0].payload_len = 0
+        }),
+        spoilt("payload shorter than its seal", "shape", &|h| {
+            h.events[0].payload_len = 71
+        }),
+        spoilt("payloads too long together", "shape", &|h| {
+            h.events[0].payload_len = huge - 1;
+            h.events[1].payload_len = (limits::ENVELOPE_PAYLOAD_BYTES + 2) as u32 - huge;
+        }),
+        spoilt("a delete that is too long", "shape", &|h| {
+            h.events[0].kind = 3;
+            h.events[0].payload_len = limits::DELETE_PAYLOAD_BYTES as u32 + 1;
+        }),
+        spoilt("a delete among 17 events", "shape", &|h| {
+            h.events[0].kind = 3;
+            h.events[0].payload_len = limits::DELETE_PAYLOAD_BYTES as u32;
+            while h.events.len() <= limits::DELETE_EVENTS {
+                let last = h.events[h.events.len() - 1].clone();
+                let clock = Clock(last.clock.0 + 1);
+                h.events.push(EventHeader { clock, ..last });
+            }
+        }),
+        spoilt("a delete under a long header", "shape", &|h| {
+            h.events[0].kind = 3;
+            h.events[0].payload_len = limits::DELETE_PAYLOAD_BYTES as u32;
+            h.fields.0 = vec![field(7, &[0; limits::DELETE_HEADER_BYTES])];
+        }),
         spoilt("clocks not increasing", "clock_order", &|h| {
             h.events[1].clock = h.events[0].clock
         }),
@@ -147,8 +176,33 @@ pub(super) fn chains(talk: &Talk) -> Vec<Vector> {
         seq: at.seq - 1,
         ..at
     };
+    let succeeded = |name: &str, terms: [u32; 2]| {
+        let mut header = talk.acme[0].header.clone();
+        header.owner_at.term = terms[0];
+        let first = resigned(&header, &key, &talk.acme[0].sealed.payloads);
+        let mut next = talk.acme[1].header.clone();
+        next.prev = first.hash();
+        next.owner_at = Position {
+            term: terms[1],
+            ..next.owner_at
+        };
+        // The greater term has the smaller number.
+        next.owner_at.seq = if terms[0] < terms[1] { 1 } else { 99 };
+        let next = resigned(&next, &key, &talk.acme[1].sealed.payloads);
+        let head = Head {
+            seq: 4,
+            hash: next.hash(),
+        };
+        chain_vector(name, &[first, next]).value(&tree(&head))
+    };
     vec![
         good,
+        succeeded("stream, a later term with a smaller number", [0, 1]),
+        Vector {
+            value: None,
+            ..succeeded("stream, an earlier term with a greater number", [1, 0])
+        }
+        .refused("citation_went_back"),
         broken("stream, wrong prev", "gap", &|header| {
             header.prev = Hash([5; 32])
         }),

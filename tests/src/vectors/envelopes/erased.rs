@@ -2,8 +2,9 @@
 
 use crossport_protocol::event::{Delete, Edit, Event};
 use crossport_protocol::fields::Fields;
-use crossport_protocol::frame::{EnvelopeItem, Erasure};
+use crossport_protocol::frame::{DeleteProof, EnvelopeItem, Erasure};
 use crossport_protocol::ids::{EventId, Head};
+use crossport_protocol::limits;
 
 use super::super::Vector;
 use super::super::cast;
@@ -47,17 +48,24 @@ fn refused(talk: &Talk, name: &str, reason: &str, erasures: &[Erasure]) -> Vecto
 fn no_proofs(talk: &Talk) -> Vec<Vector> {
     let good = proof(&talk.acme[2], 1, 0);
     let unproven = "unproven_erasure";
-    let mut unsigned = good.clone();
-    unsigned.proof.signature = talk.acme[0].sealed.signature;
-    let mut empty = good.clone();
-    empty.proof.payloads[0].0.clear();
+    let delete = good.delete().expect("a delete").expect("a short one");
+    let with = |change: &dyn Fn(&mut DeleteProof)| {
+        let mut changed = delete.clone();
+        change(&mut changed);
+        Erasure::deleted(1, &changed)
+    };
+    let unsigned = with(&|proof| proof.envelope.signature = talk.acme[0].sealed.signature);
+    let empty = with(&|proof| proof.envelope.payloads[0].0.clear());
+    let nowhere = with(&|proof| proof.place = 9);
+    let newer = Erasure {
+        kind: 2,
+        ..good.clone()
+    };
+    let mut longer = good.clone();
+    longer.proof.0.resize(limits::PROOF_BYTES + 1, 0);
     let elsewhere = Erasure {
         place: 0,
         ..good.clone()
-    };
-    let nowhere = Erasure {
-        proof_place: 9,
-        ..good
     };
     vec![
         refused(talk, "without proof", unproven, &[]),
@@ -80,7 +88,33 @@ fn no_proofs(talk: &Talk) -> Vec<Vector> {
             &[unsigned],
         ),
         refused(talk, "by an event that is not there", unproven, &[nowhere]),
+        refused(
+            talk,
+            "by a proof of a kind nobody knows",
+            "unknown_proof",
+            &[newer],
+        ),
+        refused(
+            talk,
+            "by a proof that is too long",
+            "bad_envelope",
+            &[longer],
+        ),
+        refused(
+            talk,
+            "with a proof twice",
+            unproven,
+            &[good.clone(), good.clone()],
+        ),
+        unasked(talk, good),
     ]
+}
+
+/// A proof for a payload that is there.
+fn unasked(talk: &Talk, good: Erasure) -> Vector {
+    let mut item = EnvelopeItem::whole(talk.acme[0].sealed.clone());
+    item.erasures.push(good);
+    vector(talk, "a proof for what is there", &item).refused("unproven_erasure")
 }
 
 /// Events that are well signed and delete nothing of this message.

@@ -103,6 +103,7 @@ fn globex(known: &Value, chat: ChatId, random: &mut Fixed) -> Result<Replicator>
         identity_at: acme.at(),
         prekey: acme.bundle(),
         time: NOON,
+        fields: crossport_protocol::fields::Fields::none(),
     });
     replicator.receive(&mut cx, acme.id(), &hello.encode())?;
     Ok(replicator)

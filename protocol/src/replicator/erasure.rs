@@ -1,0 +1,91 @@
+//! What may stand in for a payload that is gone: a proof for each of them, judged before anything is kept.
+
+use super::{Refusal, Replicator};
+use crate::codec;
+use crate::envelope::VerifiedEnvelope;
+use crate::event::{Delete, kind};
+use crate::frame::{DeleteProof, EnvelopeItem, Erasure};
+use crate::limits;
+
+impl Replicator {
+    /// Every missing payload comes with one proof, in the order of their places, and there is no other.
+    pub(super) fn check_erasures(
+        &self,
+        item: &EnvelopeItem,
+        envelope: &VerifiedEnvelope,
+    ) -> Result<(), Refusal> {
+        let places = 0..envelope.header.events.len();
+        let erased: Vec<usize> = places.filter(|place| envelope.is_erased(*place)).collect();
+        let proven = item
+            .erasures
+            .iter()
+            .map(|erasure| usize::from(erasure.place));
+        if !proven.eq(erased.iter().copied()) {
+            return Err(Refusal::UnprovenErasure);
+        }
+        erased
+            .iter()
+            .zip(&item.erasures)
+            .try_for_each(|(place, erasure)| self.check_erasure(erasure, envelope, *place))
+    }
+
+    fn check_erasure(
+        &self,
+        erasure: &Erasure,
+        envelope: &VerifiedEnvelope,
+        place: usize,
+    ) -> Result<(), Refusal> {
+        let DeleteProof {
+            place: by,
+            envelope: proof,
+        } = erasure
+            .delete()
+            .ok_or(Refusal::UnknownProof)?
+            .map_err(|error| Refusal::Envelope(error.into()))?;
+        let proof = proof.verify(self.suite).map_err(Refusal::Envelope)?;
+        let by = usize::from(by);
+        let (target, event) = (
+            envelope.header.events.get(place),
+            proof.header.events.get(by),
+        );
+        let (Some(target), Some(event)) = (target, event) else {
+            return Err(Refusal::UnprovenErasure);
+        };
+        let chat_id = proof.header.chat;
+        let same_author = chat_id == envelope.header.chat
+            && proof.header.stream.company == envelope.header.stream.company
+            && event.actor == target.actor
+            && event.kind == kind::DELETE
+            && target.kind != kind::DELETE;
+        let signer = &proof.header.stream.node;
+        let known_key = self.roster.lists_at(
+            &envelope.header.stream.company,
+            &proof.header.identity_at,
+            signer,
+        );
+        if !same_author || known_key == Some(false) {
+            return Err(Refusal::UnprovenErasure);
+        }
+        if known_key.is_none() {
+            return Err(Refusal::NeedsIdentity);
+        }
+        let epoch = proof.header.epoch;
+        let Some(key) = self.keys.get(&(chat_id, epoch)) else {
+            // A delete of an epoch that this company never gets the key of: the author's signature must do.
+            let readable = self.is_entitled(&chat_id, epoch);
+            return if readable {
+                Err(Refusal::NeedsKey)
+            } else {
+                Ok(())
+            };
+        };
+        let plain = proof.open(by, key).ok_or(Refusal::UnprovenErasure)?;
+        let delete: Delete =
+            codec::decode(&plain, limits::PAYLOAD_BYTES).map_err(|_| Refusal::UnprovenErasure)?;
+        if delete.target == envelope.event_id(place) {
+            Ok(())
+        } else {
+            Err(Refusal::UnprovenErasure)
+        }
+    }
+}
