@@ -11,6 +11,7 @@ mod config;
 mod contact;
 mod init;
 mod journal;
+mod metrics;
 mod msg;
 mod partner;
 mod session;
@@ -79,7 +80,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
         Command::Rebuild => journal::rebuild(context).await,
         Command::Config(verb) => config::run(verb, context),
         Command::Audit(arguments) => audit::audit(arguments, context).await,
-        Command::Metrics => audit::metrics(context).await,
+        Command::Metrics => metrics::metrics(context).await,
         Command::Completions(arguments) => shell::completions(&arguments, context),
         Command::Man(arguments) => shell::man(&arguments, context),
         Command::Version => shell::version(context),

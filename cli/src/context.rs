@@ -40,7 +40,12 @@ impl Context {
 
     /// Layers of configuration for this call; `flags` are (key, value, flag's name).
     pub fn sources(&self, mut flags: Vec<(String, String, String)>) -> Sources {
-        if let Some(folder) = &self.globals.data_dir {
+        // What comes from the environment is a layer of its own.
+        let from_environment = std::env::var_os("CROSSPORT_DATA");
+        let typed = self.globals.data_dir.as_ref();
+        if let Some(folder) =
+            typed.filter(|folder| from_environment.as_deref() != Some(folder.as_os_str()))
+        {
             flags.push((
                 "data_dir".to_owned(),
                 folder.display().to_string(),

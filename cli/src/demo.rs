@@ -106,6 +106,8 @@ async fn end(
         if let Some(failure) = failure {
             return Err(failed(story, &failure));
         }
+    } else {
+        story.note(&say!(texts, "demo-next"))?;
     }
     let (acme, globex) = tokio::join!(cast.acme.stop(), cast.globex.stop());
     acme.and(globex).map_err(|failure| failed(story, &failure))

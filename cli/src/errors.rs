@@ -72,7 +72,7 @@ impl Failure {
             _ => {}
         }
         match self.0.status {
-            400 | 422 => Exit::Usage,
+            400 | 413 | 422 => Exit::Usage,
             401 | 403 => Exit::NotAllowed,
             404 => Exit::NotFound,
             409 => Exit::Conflict,
@@ -104,6 +104,7 @@ mod tests {
         check(Code::DiskFull, 1);
         check(Code::Usage, 2);
         check(Code::ValueInvalid, 2);
+        check(Code::TooLarge, 2);
         check(Code::NodeUnreachable, 3);
         check(Code::NotAllowed, 4);
         check(Code::NotSignedIn, 4);

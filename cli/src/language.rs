@@ -19,6 +19,14 @@ pub fn chosen(typed: &[OsString], environment: impl Fn(&str) -> Option<String>) 
     Texts::of(tag.and_then(|tag| Lang::parse(&tag)).unwrap_or_default())
 }
 
+/// `--json`, for mistakes that are found before parsing is done.
+pub fn wants_json(typed: &[OsString]) -> bool {
+    let texts = typed.iter().map_while(|word| word.to_str());
+    texts
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json")
+}
+
 /// `--color` for texts that come before parsing; clap itself reads `NO_COLOR` and asks the terminal.
 pub fn color_choice(typed: &[OsString]) -> ColorChoice {
     match flag(typed, "--color").as_deref() {

@@ -6,7 +6,9 @@
 use crate::errors::Failure;
 use crossport_node::api::types::{Code, InitReport};
 use crossport_node::config::Config;
+use crossport_node::keystore::KeystoreError;
 use crossport_node::node::{InitError, NodeError, StartedNode};
+use crossport_node::say;
 use crossport_node::texts::Texts;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -65,14 +67,44 @@ impl Running {
 }
 
 fn failure(error: &NodeError, texts: &'static Texts) -> Failure {
-    let code = match error {
-        NodeError::Init(InitError::NoName | InitError::BadName) => Code::ConfigInvalid,
-        NodeError::Init(_)
-        | NodeError::Keys(_)
+    if error.is_in_use() {
+        return Failure::new(texts, Code::AlreadyRunning, "up").cause(error.to_string());
+    }
+    let (code, subject, next) = match error {
+        NodeError::Init(InitError::NoName | InitError::BadName) => (
+            Code::ConfigInvalid,
+            "company",
+            Some("crossport up --company NAME".to_owned()),
+        ),
+        NodeError::Init(InitError::Keys(error)) | NodeError::Keys(error) => of_keys(error),
+        NodeError::Init(InitError::File { .. })
         | NodeError::File { .. }
-        | NodeError::Identity(_) => Code::FileFailed,
-        NodeError::Store(_) => Code::StorageFailed,
-        NodeError::Network(_) | NodeError::Api(_) | NodeError::Core => Code::Failed,
+        | NodeError::Identity(_) => (Code::FileFailed, "up", None),
+        NodeError::Store(_) => (Code::StorageFailed, "up", None),
+        NodeError::Network(_) | NodeError::Api(_) => (
+            Code::ConfigInvalid,
+            "up",
+            Some(say!(texts, "up-address-try")),
+        ),
+        NodeError::Core => (Code::Failed, "up", None),
     };
-    Failure::new(texts, code, "up").cause(error.to_string())
+    let failure = Failure::new(texts, code, subject).cause(error.to_string());
+    match next {
+        Some(next) => failure.try_next(next),
+        None => failure,
+    }
+}
+
+fn of_keys(error: &KeystoreError) -> (Code, &'static str, Option<String>) {
+    match error {
+        KeystoreError::Permissions { path, .. } => (
+            Code::FileFailed,
+            "up",
+            Some(format!("chmod -R go-rwx '{}'", path.display())),
+        ),
+        KeystoreError::WrongPassphrase(_) | KeystoreError::NeedsPassphrase => {
+            (Code::ConfigInvalid, "passphrase_file", None)
+        }
+        _ => (Code::FileFailed, "up", None),
+    }
 }

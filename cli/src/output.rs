@@ -143,7 +143,9 @@ impl Output {
             }
             Format::Table => {
                 let titled = |(name, cell): &(&str, Cell)| {
-                    vec![Cell::Title(self.look.texts.format(name, &[])), cell.clone()]
+                    // Beside a name a number stands where a text would.
+                    let cell = cell.to_the_left();
+                    vec![Cell::Title(self.look.texts.format(name, &[])), cell]
                 };
                 let rows = fields
                     .iter()
@@ -194,8 +196,7 @@ impl Output {
         }
     }
 
-    /// Raw text of the result (metrics, completions, manual pages).
-    pub fn print_raw(&mut self, text: &str) {
+    fn print_raw(&mut self, text: &str) {
         let written = self
             .out
             .write_all(text.as_bytes())
@@ -205,9 +206,18 @@ impl Output {
         }
     }
 
-    /// A hint for people on standard error; silent with `--quiet`.
+    /// A text of its own kind (metrics, completions, manual pages), or the document that says the same.
+    pub fn raw_or(&mut self, text: &str, json: &impl Serialize) -> Result<(), Failure> {
+        if self.format == Format::Json {
+            return self.json(json);
+        }
+        self.print_raw(text);
+        Ok(())
+    }
+
+    /// A hint for people on standard error; silent where programs read.
     pub fn hint(&mut self, key: &str, values: &[(&str, crossport_node::texts::FluentValue<'_>)]) {
-        if self.format != Format::Quiet {
+        if !matches!(self.format, Format::Quiet | Format::Json) {
             let text = self.error_look.texts.format(key, values);
             let painted = self.error_look.paint(Style::new().dimmed(), &block(&text));
             self.tell(&painted);
@@ -238,8 +248,7 @@ impl Output {
     /// Tells a failure and gives the exit code.
     pub fn refuse(&mut self, failure: &Failure) -> Exit {
         let text = if self.format == Format::Json {
-            serde_json::to_string_pretty(failure.problem())
-                .map_or_else(|error| error.to_string(), |json| visible::json(&json))
+            document(failure)
         } else {
             render(failure, &self.error_look)
         };
@@ -343,6 +352,12 @@ impl Output {
             bytes,
         )
     }
+}
+
+/// A failure as the API's problem document, harmless on a terminal.
+pub fn document(failure: &Failure) -> String {
+    serde_json::to_string_pretty(failure.problem())
+        .map_or_else(|error| error.to_string(), |json| visible::json(&json))
 }
 
 /// `error[X0312]: what`, `cause: why`, `try: what next`.

@@ -4,7 +4,7 @@
 
 use crate::errors::{Exit, Failure};
 use crate::help::localised;
-use crate::output::{Look, render};
+use crate::output::{Look, document, render};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ColorChoice, Command};
 use crossport_node::api::types::Code;
@@ -37,11 +37,12 @@ pub fn report(
                 ColorChoice::Auto => std::io::stderr().is_terminal(),
             };
             let failure = failure(error, typed, texts);
-            let _ = writeln!(
-                std::io::stderr(),
-                "{}",
+            let told = if crate::language::wants_json(typed) {
+                document(&failure)
+            } else {
                 render(&failure, &Look::of_process(texts, color))
-            );
+            };
+            let _ = writeln!(std::io::stderr(), "{told}");
             failure.exit()
         }
     }

@@ -7,8 +7,10 @@ problem-request-malformed = the request was not understood
     .cause = this client and the node do not speak the same version
     .try = crossport version
 problem-value-invalid = "{ $subject }" is not valid here
+    .try = look at --help of the command
 problem-too-large = "{ $subject }" is too long
     .cause = a message has at most 65,536 characters
+    .try = make it shorter, or send it in parts
 problem-client-id-reused = this write was already done with other content
     .cause = the same --client-id was used before
     .try = leave --client-id out, or use a new one
@@ -23,6 +25,7 @@ problem-activation-refused = this link does not open an account
     .cause = it is incomplete, expired, or was used before
     .try = ask your administrator for a new one: crossport user reset NICKNAME
 problem-not-allowed = you may not do this
+    .try = crossport whoami, then ask somebody who may: an administrator, or the company that owns the chat
 problem-partner-not-found = no partner is called "{ $subject }"
     .try = crossport partner list
 problem-partner-ambiguous = several partners match "{ $subject }"
@@ -61,17 +64,21 @@ problem-message-not-found = no message "{ $subject }" in your chats
 problem-id-ambiguous = several things match "{ $subject }"
     .try = use more digits of the id
 problem-not-your-message = this message is not yours
+    .cause = only its author can change a message
+    .try = crossport msg show MESSAGE
 problem-recall-too-late = it is too late to recall this message
     .cause = it may have left this node
     .try = crossport msg delete MESSAGE
 problem-chat-closed = nothing can be written into "{ $subject }"
     .cause = you or your company left it, or were removed
+    .try = crossport chat list, or open another: crossport chat new
 problem-chat-kind-forbids = this kind of chat does not allow that
     .try = crossport chat new --help
 problem-nickname-taken = the nickname "{ $subject }" is taken
     .cause = nicknames are never given to a second person
     .try = crossport user list
 problem-message-gone = this message is deleted
+    .try = crossport chat show CHAT
 problem-disk-full = the node's disk is full, nothing was accepted
     .try = free some space; the node goes on by itself
 problem-storage-failed = the node's disk failed, it is stopping so that nothing is lost
@@ -93,9 +100,11 @@ problem-timed-out = { $subject } took too long
 problem-no-credentials = nobody is signed in here as "{ $subject }"
     .try = crossport login, with the link from your administrator
 problem-credentials-unsafe = others can read the credentials in { $subject }
+    .try = make the file private: chmod 600 FILE
 problem-config-invalid = the configuration cannot be used: { $subject }
     .try = crossport config show --origin
 problem-file-failed = { $subject } could not be read or written
+    .try = look whether it is there, who may use it, and whether the disk is full
 problem-verification-failed = verification found { $subject } faults
     .try = stop the node, keep a copy of its data folder, and restore from a backup
 problem-not-confirmed = not confirmed: { $subject }
@@ -103,7 +112,9 @@ problem-not-confirmed = not confirmed: { $subject }
 problem-company-exists = the company "{ $subject }" is here already
     .try = crossport up
 problem-failed = failed: { $subject }
+    .try = crossport doctor
 problem-usage = { $subject }
+    .try = crossport --help
 
 ## Mistakes on the command line
 
@@ -285,6 +296,7 @@ note-needs-newer = needs a newer version of Crossport
 service-chat-created = created the chat "{ $title }"
 service-members-added = added { $people }
 service-members-removed = removed { $people }
+service-member-joined = joined the chat
 service-member-left = left the chat
 service-company-added = added the company { $company }
 service-company-removed = removed the company { $company }
@@ -293,6 +305,7 @@ service-title-changed = renamed the chat to "{ $title }"
 service-role-changed = changed the role of { $people }
 service-member-barred = barred { $people }
 service-access-reset = the access of { $people } was reset by an administrator
+service-no-such-person = nobody is called { $people }
 service-resumed = the node of { $company } continued after a restore
 
 ## Done
@@ -336,7 +349,8 @@ hint-verify = Compare the check words by telephone: crossport partner verify { $
 hint-unknown-variable = { $name } is set and means nothing to Crossport
 hint-more = There is more: --cursor { $cursor }
 hint-older = There is more above: --before { $cursor }
-hint-lag = { $company } lacks messages since { $since }
+hint-lag = ! not delivered to { $company } since { $at } ({ $since })
+hint-lag-in = ! { $title }: not delivered to { $company } since { $at } ({ $since })
 hint-frozen = Nothing can be written now: { $reason }
 hint-connection-lost = Connection lost ({ $reason }), trying again
 hint-connection-restored = Connected again
@@ -348,6 +362,22 @@ progress-verify = verifying
 progress-rebuild = rebuilding
 verify-first-fault = at { $place }: { $reason }
 work-ended-early = the node stopped in the middle
+
+## Checks of the doctor
+
+check-disk = disk
+check-permissions = permissions
+check-listen = listens at
+doctor-disk-free = { $mib } MiB free
+doctor-disk-try = free some space
+doctor-private = nobody else can read the data folder
+doctor-readable = others can read the data folder (mode { $mode })
+doctor-listen-try = look at the log: an address may be taken
+doctor-paused = paused
+doctor-not-connected = not connected
+doctor-clocks-differ = clocks differ by { $seconds } s
+doctor-clocks-try = set the clock of whoever is wrong, for example with NTP
+doctor-connected = connected
 
 ## Keys of the configuration
 
@@ -363,6 +393,7 @@ config-lang = Language of the node's own texts.
 config-log = What is logged, as a filter: info, or crossport_node=debug,info.
 config-log-format = How log lines look.
 config-overdue-after-s = Seconds until a message that a company lacks counts as overdue.
+config-notice-after-s = Seconds until lists of chats name that company to the sender.
 config-invitation-expires-s = Seconds that a ticket is valid if the inviter names no time.
 config-activation-expires-s = Seconds that a link for a new person is valid.
 config-dial-backoff-max-s = Longest wait between two attempts to reach a partner.
@@ -372,6 +403,7 @@ config-journal-segment-mib = Size at which the journal begins a new file.
 
 ## Nodes started by this program
 
+up-address-try = choose another address: --listen-tcp, --listen-quic, --api-listen
 stage-interrupted = ended by Ctrl+C or SIGTERM
 stage-late = { $what }: not within { $seconds } s
 stage-ended = the node of { $name } ended: { $status }
@@ -454,7 +486,7 @@ demo-road = { $id }: { $hops }
 demo-verified-journal = { $name }'s journal verified: { $records } records, { $signatures } signatures, no fault
 
 demo-act-administrator = An administrator wants to look into the chats
-demo-operator-refused = the operator's socket opens none of { $count } doors
+demo-operator-refused = the operator's socket refuses all { $count } ways to read a chat
 demo-operator-silent = { $count } reports for operators, { $bytes } bytes: not a word or title of a chat
 demo-outsider = { $name }, an administrator with an account, finds no chat of others
 demo-reset = resetting access ({ $name }) ends all sessions, and the chats are told
@@ -464,6 +496,7 @@ demo-act-end = The end
 demo-sum = { $checks } checks, all true, in { $time }
 demo-try = Watch as Anna, watch as Boris, and write, each in another terminal:
 demo-try-text = Hello from the terminal
+demo-next = Next: crossport demo --stay to write yourself, crossport up --company NAME for a node of your own
 demo-stays = Both nodes stay up. Ctrl+C ends them and removes the folder.
 
 ## Benchmarks

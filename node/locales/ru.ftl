@@ -6,8 +6,10 @@ problem-request-malformed = запрос не понят
     .cause = программа и узел говорят на разных версиях
     .try = crossport version
 problem-value-invalid = «{ $subject }» здесь не подходит
+    .try = посмотрите --help этой команды
 problem-too-large = «{ $subject }»: слишком длинно
     .cause = в сообщении не больше 65 536 знаков
+    .try = сократите или отправьте по частям
 problem-client-id-reused = эта запись уже сделана с другим содержанием
     .cause = такой --client-id уже был
     .try = не указывайте --client-id или возьмите новый
@@ -22,6 +24,7 @@ problem-activation-refused = эта ссылка не открывает учё�
     .cause = она неполная, просрочена или уже использована
     .try = попросите у администратора новую: crossport user reset NICKNAME
 problem-not-allowed = это вам не разрешено
+    .try = crossport whoami, затем попросите того, кому можно: администратора или компанию, которой принадлежит чат
 problem-partner-not-found = нет партнёра «{ $subject }»
     .try = crossport partner list
 problem-partner-ambiguous = под «{ $subject }» подходит несколько партнёров
@@ -60,17 +63,21 @@ problem-message-not-found = в ваших чатах нет сообщения �
 problem-id-ambiguous = под «{ $subject }» подходит не одно
     .try = укажите больше знаков идентификатора
 problem-not-your-message = это не ваше сообщение
+    .cause = изменить сообщение может только автор
+    .try = crossport msg show СООБЩЕНИЕ
 problem-recall-too-late = отозвать сообщение уже нельзя
     .cause = оно могло уйти с узла
     .try = crossport msg delete MESSAGE
 problem-chat-closed = в «{ $subject }» писать нельзя
     .cause = вы или ваша компания вышли из чата или были удалены
+    .try = crossport chat list или откройте новый: crossport chat new
 problem-chat-kind-forbids = такой чат этого не допускает
     .try = crossport chat new --help
 problem-nickname-taken = ник «{ $subject }» занят
     .cause = ник никогда не достаётся второму человеку
     .try = crossport user list
 problem-message-gone = это сообщение удалено
+    .try = crossport chat show ЧАТ
 problem-disk-full = диск узла полон, ничего не принято
     .try = освободите место: узел продолжит сам
 problem-storage-failed = диск узла отказал, узел останавливается, чтобы ничего не потерять
@@ -92,9 +99,11 @@ problem-timed-out = { $subject }: слишком долго
 problem-no-credentials = здесь никто не вошёл как «{ $subject }»
     .try = crossport login со ссылкой от администратора
 problem-credentials-unsafe = учётные данные в { $subject } могут прочесть другие
+    .try = закройте файл от других: chmod 600 ФАЙЛ
 problem-config-invalid = настройки не годятся: { $subject }
     .try = crossport config show --origin
 problem-file-failed = { $subject }: не удалось прочесть или записать
+    .try = проверьте, есть ли это, кому оно доступно и не полон ли диск
 problem-verification-failed = проверка нашла ошибок: { $subject }
     .try = остановите узел, сохраните копию его папки и восстановите из резервной копии
 problem-not-confirmed = не подтверждено: { $subject }
@@ -102,7 +111,9 @@ problem-not-confirmed = не подтверждено: { $subject }
 problem-company-exists = компания «{ $subject }» здесь уже есть
     .try = crossport up
 problem-failed = не удалось: { $subject }
+    .try = crossport doctor
 problem-usage = { $subject }
+    .try = crossport --help
 
 ## Ошибки в командной строке
 
@@ -286,7 +297,8 @@ note-needs-newer = нужна более новая версия Crossport
 service-chat-created = создание чата «{ $title }»
 service-members-added = добавлены: { $people }
 service-members-removed = удалены: { $people }
-service-member-left = выход из чата
+service-member-joined = теперь в чате
+service-member-left = больше не в чате
 service-company-added = добавлена компания { $company }
 service-company-removed = удалена компания { $company }
 service-company-left = компания { $company } вышла
@@ -294,6 +306,7 @@ service-title-changed = новое название чата: «{ $title }»
 service-role-changed = изменена роль: { $people }
 service-member-barred = закрыт доступ: { $people }
 service-access-reset = администратор сбросил доступ: { $people }
+service-no-such-person = там никого не зовут { $people }
 service-resumed = узел компании { $company } продолжил работу после восстановления
 
 ## Сделано
@@ -337,7 +350,8 @@ hint-verify = Сверьте слова по телефону: crossport partner
 hint-unknown-variable = { $name } задана, но Crossport её не знает
 hint-more = Есть ещё: --cursor { $cursor }
 hint-older = Выше есть ещё: --before { $cursor }
-hint-lag = { $company }: не доставлено с { $since }
+hint-lag = ! не доставлено в { $company } с { $at } ({ $since })
+hint-lag-in = ! { $title }: не доставлено в { $company } с { $at } ({ $since })
 hint-frozen = Сейчас писать нельзя: { $reason }
 hint-connection-lost = Связь потеряна ({ $reason }), пробуем снова
 hint-connection-restored = Снова на связи
@@ -349,6 +363,22 @@ progress-verify = проверка
 progress-rebuild = построение
 verify-first-fault = { $place }: { $reason }
 work-ended-early = узел остановился на середине
+
+## Проверки doctor
+
+check-disk = диск
+check-permissions = права доступа
+check-listen = адреса
+doctor-disk-free = свободно { $mib } МиБ
+doctor-disk-try = освободите место
+doctor-private = папку данных не читает никто другой
+doctor-readable = папку данных могут читать другие (режим { $mode })
+doctor-listen-try = посмотрите в журнал работы: адрес может быть занят
+doctor-paused = приостановлен
+doctor-not-connected = нет связи
+doctor-clocks-differ = часы расходятся на { $seconds } с
+doctor-clocks-try = поправьте те часы, что врут, например по NTP
+doctor-connected = на связи
 
 ## Ключи настроек
 
@@ -364,6 +394,7 @@ config-lang = Язык собственных текстов узла.
 config-log = Что писать в журнал работы, фильтр: info или crossport_node=debug,info.
 config-log-format = Вид строк журнала работы.
 config-overdue-after-s = Через сколько секунд сообщение, которого нет у компании, считается просроченным.
+config-notice-after-s = Через сколько секунд список чатов называет отправителю эту компанию.
 config-invitation-expires-s = Сколько секунд действует билет, если срок не назван.
 config-activation-expires-s = Сколько секунд действует ссылка для нового человека.
 config-dial-backoff-max-s = Самое долгое ожидание между попытками связаться с партнёром.
@@ -373,6 +404,7 @@ config-journal-segment-mib = Размер, с которого журнал на
 
 ## Узлы, запущенные самой программой
 
+up-address-try = выберите другой адрес: --listen-tcp, --listen-quic, --api-listen
 stage-interrupted = прервано по Ctrl+C или SIGTERM
 stage-late = { $what }: не дождались за { $seconds } с
 stage-ended = узел компании { $name } завершился: { $status }
@@ -411,7 +443,7 @@ demo-line-answer = В четверг удобно. В десять, у вас?
 demo-line-edited = Доброе утро, Борис! Удобно ли вам в четверг в десять?
 demo-line-slip = Ой, это я писал не сюда.
 demo-mark-here = ○   на диске Acme ещё до ответа «принято»
-demo-mark-everywhere = ●   на диске Globex, за подписью: заявление { $statement }…
+demo-mark-everywhere = ●   на диске Globex, за подписью: расписка { $statement }…
 demo-mark-read = ●●  прочитано: { $name }, { $time }
 demo-answered = его ответ у Анны, и его 👍 тоже
 demo-edited = (исправлено) { $text }
@@ -446,15 +478,15 @@ demo-recall-held = от отозванного сообщения пришла �
 demo-marks-turned = ●   отметок сменилось: { $count }, всё хранится везде
 
 demo-act-evidence = Что Acme может предъявить потом
-demo-receipt = { $id }  на хранении в Globex с { $time }  заявление { $statement }…
-demo-receipts = сообщений: { $count }, подписанных заявлений Globex об их хранении: { $statements ->
+demo-receipt = { $id }  сохранено в Globex в { $time }  расписка { $statement }…
+demo-receipts = сообщений: { $count }, подписанных расписок Globex: { $statements ->
        *[other] { $statements }
     }
 demo-road = { $id }: { $hops }
 demo-verified-journal = журнал { $name } проверен: записей { $records }, подписей { $signatures }, ошибок нет
 
 demo-act-administrator = Администратор хочет заглянуть в чаты
-demo-operator-refused = сокет оператора не открыл ни одной из { $count } дверей
+demo-operator-refused = сокет оператора: все пути к чатам закрыты, проверено: { $count }
 demo-operator-silent = отчётов для операторов: { $count }, байтов: { $bytes }; ни слова и ни названия из чатов
 demo-outsider = { $name }, администратор с учётной записью, чужих чатов не находит
 demo-reset = сброс доступа ({ $name }) завершает сеансы, и чаты об этом узнают
@@ -464,6 +496,7 @@ demo-act-end = Конец
 demo-sum = проверок { $checks }, все сошлись, за { $time }
 demo-try = Смотреть за Анну, смотреть за Бориса и писать, каждое в своём терминале:
 demo-try-text = Привет из терминала
+demo-next = Дальше: crossport demo --stay, чтобы писать самому; crossport up --company ИМЯ, чтобы завести свой узел
 demo-stays = Оба узла работают. Ctrl+C остановит их и удалит папку.
 
 ## Замеры

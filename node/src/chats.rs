@@ -5,8 +5,9 @@
 mod acting;
 mod members;
 mod receipts;
+mod twins;
 
-use crossport_protocol::event::{Event, MemberAction, MemberAsk};
+use crossport_protocol::event::{Event, MemberAction, MemberAsk, Notice, chat::notice};
 use crossport_protocol::fold::Actor;
 use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId, UserId};
 use crossport_protocol::owner_log::{ChatKind as WireKind, History};
@@ -37,60 +38,18 @@ pub(crate) enum Named {
 impl Core {
     pub fn chats(&self, caller: Caller, page: &PageQuery) -> Answer<Page<Chat>> {
         let mut chats = self.chats_of(&caller.user);
-        let hidden = self.hidden_twins(&chats, &caller.user);
-        chats.retain(|chat| !hidden.contains(chat));
-        chats.sort_by_key(|chat| (std::cmp::Reverse(last_clock(self, chat)), *chat));
+        chats.retain(|chat| self.shown_twin(chat, &caller.user) == *chat);
+        let last = |chat: &ChatId| {
+            let twins = self.twins(chat, &caller.user);
+            twins.iter().map(|twin| last_clock(self, twin)).max()
+        };
+        chats.sort_by_cached_key(|chat| (std::cmp::Reverse(last(chat)), *chat));
         let (slice, next) = paging::slice(&chats, page)?;
         let items = slice
             .iter()
             .map(|chat| self.chat_row(chat, &caller.user))
             .collect::<Answer<Vec<Chat>>>()?;
         Ok(Page { items, next })
-    }
-
-    /// Both sides may make a direct chat at once: the dialog is the one with the smaller id.
-    fn hidden_twins(&self, chats: &[ChatId], user: &LocalId) -> Vec<ChatId> {
-        let mut hidden = Vec::new();
-        for chat in chats {
-            if self
-                .twins(chat, user)
-                .first()
-                .is_some_and(|first| first != chat)
-            {
-                hidden.push(*chat);
-            }
-        }
-        hidden
-    }
-
-    /// The direct chats with the same other person, smallest id first; only the chat itself if it is not direct.
-    pub(crate) fn twins(&self, chat: &ChatId, user: &LocalId) -> Vec<ChatId> {
-        let Some(other) = self.other_person(chat, user) else {
-            return vec![*chat];
-        };
-        let same = |twin: &ChatId| self.other_person(twin, user) == Some(other);
-        let mut twins: Vec<ChatId> = self.readable_by(user).into_iter().filter(same).collect();
-        if !twins.contains(chat) {
-            twins.push(*chat);
-        }
-        twins.sort_unstable();
-        twins
-    }
-
-    fn other_person(&self, chat: &ChatId, user: &LocalId) -> Option<UserId> {
-        let held = self.replicator.chat(chat)?;
-        if held.owner().kind() != WireKind::DIRECT {
-            return None;
-        }
-        let own = UserId {
-            company: self.replicator.company(),
-            local: *user,
-        };
-        let people = self.cached_people(chat)?;
-        people
-            .values()
-            .map(|member| member.user)
-            .find(|other| *other != own)
     }
 
     pub fn new_chat(&mut self, caller: Caller, new: &NewChat) -> Answer<Made<Chat>> {
@@ -186,6 +145,10 @@ impl Core {
         people: &[Named],
     ) -> Answer<()> {
         let actor = self.handle_of(&chat, inviter).unwrap_or(Handle::ZERO);
+        let direct = self
+            .replicator
+            .chat(&chat)
+            .is_some_and(|held| held.owner().kind() == WireKind::DIRECT);
         let mut asked = self.asked(&chat);
         let mut drafts = Vec::new();
         for person in people {
@@ -196,7 +159,9 @@ impl Core {
                     }
                 }
                 Named::Partner(company, nickname) => {
-                    self.invite_company(chat, *company)?;
+                    if self.invite_company(chat, *company)? && !direct {
+                        drafts.push(company_notice(actor, notice::COMPANY_ADDED, *company));
+                    }
                     let ask = MemberAsk {
                         company: *company,
                         action: MemberAction::JOIN,
@@ -220,19 +185,21 @@ impl Core {
         }
     }
 
-    fn invite_company(&mut self, chat: ChatId, company: CompanyId) -> Answer<()> {
+    /// Says whether the company is new to the chat.
+    fn invite_company(&mut self, chat: ChatId, company: CompanyId) -> Answer<bool> {
         let held = self.replicator.chat(&chat).ok_or(Code::ChatNotFound)?;
         let open = held
             .owner()
             .invitation(&company)
             .is_some_and(|open| open.expires > now());
         if held.owner().is_member(&company) || open {
-            return Ok(());
+            return Ok(false);
         }
         let expires = now().plus_ms(INVITATION_MS);
         let invited =
             self.replicate(|replicator, cx| replicator.invite(cx, chat, company, expires));
-        invited.map_err(|error| refused_act(&error))
+        invited.map_err(|error| refused_act(&error))?;
+        Ok(true)
     }
 
     pub(crate) fn append(&mut self, chat: ChatId, drafts: Vec<Draft>) -> Answer<()> {
@@ -459,12 +426,19 @@ impl Core {
         for twin in self.twins(&chat, &caller.user) {
             let upto = match &named {
                 Some((of, row)) if *of == twin => row.arrival.unwrap_or(0),
-                Some(_) => continue,
+                Some((_, row)) => self.arrival_before(&twin, row),
                 None => self.sound(self.store.arrivals(&twin)),
             };
             self.mark_read_at(twin, &caller.user, upto);
         }
         self.chat_row(&chat, &caller.user)
+    }
+
+    /// The arrival of what stands just before a row in another chat's order.
+    fn arrival_before(&self, chat: &ChatId, row: &Row) -> u64 {
+        let before = Some((row.clock, row.id));
+        let rows = self.sound(self.store.page(chat, before, None, 1));
+        rows.first().and_then(|row| row.arrival).unwrap_or(0)
     }
 
     fn mark_read_at(&mut self, chat: ChatId, user: &LocalId, arrival: u64) {
@@ -489,6 +463,15 @@ impl Core {
             self.store.note_read(&chat, &actor, now(), &heads);
             self.tell_chat(chat);
         }
+    }
+}
+
+/// What the chat is told of a company that came or went.
+pub(crate) fn company_notice(actor: Handle, code: u16, company: CompanyId) -> Draft {
+    let words = vec![company.to_string()];
+    Draft {
+        actor,
+        event: Event::Notice(Notice { code, words }),
     }
 }
 

@@ -17,7 +17,9 @@ use std::time::Instant;
 use crossport_protocol::clock::Time;
 use crossport_protocol::fold::{Actor, Membership};
 use crossport_protocol::frame::Frame;
-use crossport_protocol::ids::{ChatId, CompanyId, EventId, Head, LocalId, NodeKey, StreamId};
+use crossport_protocol::ids::{
+    ChatId, CompanyId, EventId, Head, LocalId, NodeKey, StreamId, UserId,
+};
 use crossport_protocol::replicator::{
     Context, Output, ProtocolBreach, Replicator, Send as Outgoing,
 };
@@ -89,6 +91,8 @@ pub struct Core {
     pub generation: u64,
     people: BTreeMap<ChatId, People>,
     chats_of: BTreeMap<LocalId, BTreeSet<ChatId>>,
+    /// Direct chats by a person of this company and the other person: more than one if both sides made one at once.
+    pub(crate) directs: BTreeMap<(LocalId, UserId), BTreeSet<ChatId>>,
     titles: BTreeMap<ChatId, Option<String>>,
     unsettled: BTreeMap<ChatId, VecDeque<Unsettled>>,
     outputs: Vec<Output>,
@@ -182,6 +186,7 @@ impl Core {
             generation,
             people: BTreeMap::new(),
             chats_of: BTreeMap::new(),
+            directs: BTreeMap::new(),
             titles: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             outputs: Vec::new(),
@@ -413,6 +418,7 @@ impl Core {
         self.replicator = replicator;
         self.people.clear();
         self.chats_of.clear();
+        self.directs.clear();
         self.titles.clear();
         self.starting = true;
     }

@@ -42,7 +42,7 @@ pub enum KeystoreError {
         path: PathBuf,
         cause: std::io::Error,
     },
-    #[error("{path} may be read by others (mode {mode:o}); try: chmod -R go-rwx {path}")]
+    #[error("{path} may be read by others (mode {mode:o})")]
     Permissions { path: PathBuf, mode: u32 },
     #[error("{0} is not a keyring of crossport, or it is damaged")]
     NotAKeyring(PathBuf),

@@ -17,7 +17,7 @@ use crate::core::{Core, now, random_array, time_text};
 use crate::directory::{IssuedTicket, Partner};
 use crate::people::{operator, secret_hash};
 
-const EXPIRES_S_MIN: u64 = 60;
+const EXPIRES_S_MIN: u64 = 1;
 const EXPIRES_S_MAX: u64 = 30 * 24 * 3600;
 /// Tickets are forgotten this long after their expiry: until then a late use is told "expired", not "unknown".
 const FORGET_TICKETS_MS: u64 = 30 * 24 * 3600 * 1000;

@@ -113,10 +113,15 @@ impl Core {
             .map(|(hash, _)| *hash)
             .collect();
         for hash in sessions {
-            self.directory.end_session(&mut self.store, &hash);
-            self.changes.end_session(&hash);
-            self.signed_in.remove(&hash);
+            self.end_session(&hash);
         }
+    }
+
+    fn end_session(&mut self, hash: &TokenHash) {
+        self.directory.end_session(&mut self.store, hash);
+        // Before the streams end: a client comes back at once, and must not find the door still open.
+        self.signed_in.remove(hash);
+        self.changes.end_session(hash);
     }
 
     fn issue_secret(&mut self, user: User) -> UserActivation {
@@ -205,9 +210,7 @@ impl Core {
     }
 
     pub fn logout(&mut self, caller: Caller) {
-        self.directory.end_session(&mut self.store, &caller.session);
-        self.changes.end_session(&caller.session);
-        self.signed_in.remove(&caller.session);
+        self.end_session(&caller.session);
     }
 
     pub fn me(&self, caller: Caller) -> Answer<Me> {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::api::facade::{Answer, Lang, OnProgress, Operator};
+use crate::api::facade::{Answer, OnProgress, Operator};
 use crate::api::types::{Check, Doctor, IndexStatus, JournalStatus, Progress, Status, Verdict};
 use crate::core::{Core, now, time_text};
+use crate::say;
+use crate::texts::Texts;
 
 /// A partner's clock may differ by this before `doctor` warns: messages would be shown as "sender's clock ahead".
 const CLOCK_WARNING_MS: u64 = 30_000;
@@ -40,43 +42,69 @@ impl Core {
     }
 
     pub fn doctor(&self, by: Operator) -> Doctor {
-        let words = |en: String, ru: String| if by.lang == Lang::Ru { ru } else { en };
-        let mut checks = Vec::new();
+        let texts = Texts::of(by.lang);
+        let mut checks = vec![
+            self.check_disk(texts),
+            self.check_permissions(texts),
+            self.check_listening(texts),
+        ];
+        for partner in self.directory.partners().filter(|partner| !partner.removed) {
+            checks.push(self.check_partner(partner, texts));
+        }
+        Doctor { checks }
+    }
+
+    fn check_disk(&self, texts: &Texts) -> Check {
         let free = self.free_bytes();
         let enough = free.is_some_and(|free| free >= FREE_WARNING_BYTES);
         let mib = free.unwrap_or(0) / (1024 * 1024);
-        checks.push(Check {
+        Check {
             name: "disk".to_owned(),
             verdict: if enough {
                 Verdict::Ok
             } else {
                 Verdict::Warning
             },
-            detail: words(format!("{mib} MiB free"), format!("свободно {mib} МиБ")),
-            try_next: None,
-        });
-        let listening = !self.listening.is_empty();
-        checks.push(Check {
-            name: "listen".to_owned(),
-            verdict: if listening {
-                Verdict::Ok
-            } else {
-                Verdict::Failed
-            },
-            detail: self.listening.join(" "),
-            try_next: None,
-        });
-        for partner in self.directory.partners().filter(|partner| !partner.removed) {
-            checks.push(self.check_partner(partner, &words));
+            detail: say!(texts, "doctor-disk-free", mib = mib),
+            try_next: (!enough).then(|| say!(texts, "doctor-disk-try")),
         }
-        Doctor { checks }
     }
 
-    fn check_partner(
-        &self,
-        partner: &crate::directory::Partner,
-        words: &dyn Fn(String, String) -> String,
-    ) -> Check {
+    /// Keys lie in the data folder, and its socket obeys whoever can reach it.
+    fn check_permissions(&self, texts: &Texts) -> Check {
+        let folder = self.config.data_dir.display().to_string();
+        let mode = rustix::fs::stat(&self.config.data_dir).map(|stat| stat.st_mode & 0o777);
+        let (verdict, detail) = match mode {
+            Ok(mode) if mode & 0o077 == 0 => (Verdict::Ok, say!(texts, "doctor-private")),
+            Ok(mode) => {
+                let mode = format!("{mode:03o}");
+                (Verdict::Failed, say!(texts, "doctor-readable", mode = mode))
+            }
+            Err(error) => (Verdict::Failed, error.to_string()),
+        };
+        Check {
+            name: "permissions".to_owned(),
+            verdict,
+            detail,
+            try_next: (verdict != Verdict::Ok).then(|| format!("chmod 700 {folder}")),
+        }
+    }
+
+    fn check_listening(&self, texts: &Texts) -> Check {
+        let nowhere = self.listening.is_empty();
+        Check {
+            name: "listen".to_owned(),
+            verdict: if nowhere {
+                Verdict::Failed
+            } else {
+                Verdict::Ok
+            },
+            detail: self.listening.join(" "),
+            try_next: nowhere.then(|| say!(texts, "doctor-listen-try")),
+        }
+    }
+
+    fn check_partner(&self, partner: &crate::directory::Partner, texts: &Texts) -> Check {
         let name = self.badge(&partner.company).name;
         let linked = self.links.contains_key(&partner.company);
         let held = self
@@ -87,30 +115,20 @@ impl Core {
         let (verdict, detail, try_next) = match (partner.paused, linked, difference) {
             (true, _, _) => (
                 Verdict::Warning,
-                words("paused".into(), "приостановлен".into()),
-                Some(format!("crossport partner resume {name}")),
+                say!(texts, "doctor-paused"),
+                Some(format!("crossport partner resume '{name}'")),
             ),
             (_, false, _) => (
                 Verdict::Warning,
-                words("not connected".into(), "нет связи".into()),
-                Some(format!("crossport partner ping {name}")),
+                say!(texts, "doctor-not-connected"),
+                Some(format!("crossport partner ping '{name}'")),
             ),
-            (_, true, Some(ms)) if ms.unsigned_abs() > CLOCK_WARNING_MS => {
-                let seconds = ms / 1000;
-                (
-                    Verdict::Warning,
-                    words(
-                        format!("clocks differ by {seconds} s"),
-                        format!("часы расходятся на {seconds} с"),
-                    ),
-                    None,
-                )
-            }
-            (_, true, _) => (
-                Verdict::Ok,
-                words("connected".into(), "на связи".into()),
-                None,
+            (_, true, Some(ms)) if ms.unsigned_abs() > CLOCK_WARNING_MS => (
+                Verdict::Warning,
+                say!(texts, "doctor-clocks-differ", seconds = ms / 1000),
+                Some(say!(texts, "doctor-clocks-try")),
             ),
+            (_, true, _) => (Verdict::Ok, say!(texts, "doctor-connected"), None),
         };
         Check {
             name: format!("partner {name}"),

@@ -257,6 +257,17 @@ mod tests {
     }
 
     #[test]
+    fn every_problem_names_a_next_step() {
+        for (lang, code) in Lang::ALL
+            .into_iter()
+            .flat_map(|lang| Code::ALL.iter().map(move |code| (lang, *code)))
+        {
+            let problem = Texts::of(lang).problem(code, "globex");
+            assert!(problem.try_next.is_some(), "{}: {code:?}", lang.code());
+        }
+    }
+
+    #[test]
     fn a_language_is_read_from_locales_and_headers() {
         assert_eq!(Lang::parse("ru_RU.UTF-8"), Some(Lang::Ru));
         assert_eq!(Lang::parse("C.UTF-8"), Some(Lang::En));

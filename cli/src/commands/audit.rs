@@ -1,4 +1,4 @@
-//! `crossport audit` and `crossport metrics`: what administrators did, and how the node is.
+//! `crossport audit`: what administrators did.
 
 use crate::client::query;
 use crate::context::Context;
@@ -48,11 +48,5 @@ pub async fn audit(arguments: Audit, context: &mut Context) -> Result<(), Failur
         .output
         .list(&page, &page.items, |entry| &entry.at, COLUMNS)?;
     super::hint_next(page.next.as_deref(), context);
-    Ok(())
-}
-
-pub async fn metrics(context: &mut Context) -> Result<(), Failure> {
-    let text = context.operator().read_text("/v0/operator/metrics").await?;
-    context.output.print_raw(&text);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::output::{Cell, Column, line, short_id};
 use clap::{Args, Subcommand, ValueEnum};
 use crossport_node::api::types::{
     AddMembers, Chat as Row, ChatKind, Code, ID_PREFIX_CHARS_MIN, MarkRead, Member, Members,
-    Message, MessagePage, NewChat, Page, Repeatable, SendMessage,
+    Membership, Message, MessagePage, NewChat, Page, Repeatable, SendMessage,
 };
 use crossport_node::say;
 use hyper::Method;
@@ -270,6 +270,10 @@ async fn list(arguments: &List, context: &mut Context) -> Result<(), Failure> {
     context
         .output
         .list(&page, &page.items, |chat| &chat.id, COLUMNS)?;
+    for chat in &page.items {
+        let late = chat.overdue.iter().filter(|lag| lag.notice);
+        late.for_each(|lag| chat_view::hint_lag(Some(chat), lag, context));
+    }
     super::hint_next(page.next.as_deref(), context);
     Ok(())
 }
@@ -412,17 +416,17 @@ pub fn titled(chat: &Row) -> String {
     if !chat.external {
         return line(&chat.title);
     }
-    // A company that only takes part is a badge; the reader's own is the one that no external badge names.
-    let own = chat.person.as_ref().map(|person| &person.company.id);
-    let others = chat
-        .companies
-        .iter()
-        .filter(|company| own.is_none_or(|other| *other == company.id));
-    let names = others
-        .map(|company| line(&company.name))
-        .collect::<Vec<_>>()
-        .join(", ");
-    format!("{} [{names}]", line(&chat.title))
+    // The reader's own company stands first while it takes part, and is no badge.
+    let own = usize::from(chat.membership != Membership::Removed);
+    let companies = chat.companies.iter().skip(own);
+    let names: Vec<String> = match &chat.person {
+        Some(person) => vec![line(&person.company.name)],
+        None => companies.map(|company| line(&company.name)).collect(),
+    };
+    if names.is_empty() {
+        return line(&chat.title);
+    }
+    format!("{} [{}]", line(&chat.title), names.join(", "))
 }
 
 const fn kind(kind: ChatKind) -> Cell {

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::errors::Failure;
 use crate::output::{Cell, Column, Format, Look, block, clock, day, line, short_id};
 use crossport_node::api::types::{
-    Chat, Message, MessageKind, MessagePage, Person, Service, ServiceKind,
+    Chat, CompanyLag, Message, MessageKind, MessagePage, Person, Service, ServiceKind,
 };
 use crossport_node::say;
 
@@ -75,14 +75,7 @@ pub fn page(chat: &Chat, page: &MessagePage, context: &mut Context) -> Result<()
         context.output.print(&text);
     }
     for lag in &chat.overdue {
-        let since = crate::output::relative(&lag.not_delivered_since, &context.output.look);
-        context.output.hint(
-            "hint-lag",
-            &[
-                ("company", line(&lag.company.name).into()),
-                ("since", since.into()),
-            ],
-        );
+        hint_lag(None, lag, context);
     }
     if let Some(reason) = &chat.frozen {
         context
@@ -90,6 +83,30 @@ pub fn page(chat: &Chat, page: &MessagePage, context: &mut Context) -> Result<()
             .hint("hint-frozen", &[("reason", reason.as_str().into())]);
     }
     Ok(())
+}
+
+/// Tells who lacks something of a chat, in a list of chats with its title.
+pub fn hint_lag(chat: Option<&Chat>, lag: &CompanyLag, context: &mut Context) {
+    if context.output.format != Format::Table {
+        return;
+    }
+    let look = &context.output.look;
+    let since = crate::output::relative(&lag.not_delivered_since, look);
+    let (day, clock) = (
+        day(&lag.not_delivered_since, look),
+        clock(&lag.not_delivered_since, look),
+    );
+    let at = format!("{day} {clock}");
+    let mut values = vec![
+        ("company", line(&lag.company.name).into()),
+        ("since", since.into()),
+        ("at", at.into()),
+    ];
+    let Some(chat) = chat else {
+        return context.output.hint("hint-lag", &values);
+    };
+    values.push(("title", titled(chat).into()));
+    context.output.hint("hint-lag-in", &values);
 }
 
 /// One message in the format of this call, for streams.
@@ -175,6 +192,7 @@ fn service_text(service: &Service, look: &Look) -> String {
         ServiceKind::ChatCreated => "service-chat-created",
         ServiceKind::MembersAdded => "service-members-added",
         ServiceKind::MembersRemoved => "service-members-removed",
+        ServiceKind::MemberJoined => "service-member-joined",
         ServiceKind::MemberLeft => "service-member-left",
         ServiceKind::CompanyAdded => "service-company-added",
         ServiceKind::CompanyRemoved => "service-company-removed",
@@ -183,6 +201,7 @@ fn service_text(service: &Service, look: &Look) -> String {
         ServiceKind::RoleChanged => "service-role-changed",
         ServiceKind::MemberBarred => "service-member-barred",
         ServiceKind::AccessReset => "service-access-reset",
+        ServiceKind::NoSuchPerson => "service-no-such-person",
         ServiceKind::Resumed => "service-resumed",
     };
     let people = service

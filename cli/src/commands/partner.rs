@@ -184,9 +184,10 @@ async fn verify(arguments: Verify, context: &mut Context) -> Result<(), Failure>
     let words = if arguments.words.is_empty() {
         let partner: Row = context.operator().read(&path).await?;
         if !std::io::stdin().is_terminal() {
-            return Err(
-                context.failure(Code::NotConfirmed, &say!(context.texts, "ask-words-typed"))
-            );
+            let next = format!("crossport partner verify '{}' WORDS", called(&partner));
+            return Err(context
+                .failure(Code::NotConfirmed, &say!(context.texts, "ask-words-typed"))
+                .try_next(next));
         }
         let shown = crate::output::line(&partner.fingerprint_words.join(" "));
         let question = say!(

@@ -26,8 +26,9 @@ pub fn completions(arguments: &Completions, context: &mut Context) -> Result<(),
         "crossport",
         &mut script,
     );
-    context.output.print_raw(&String::from_utf8_lossy(&script));
-    Ok(())
+    let script = String::from_utf8_lossy(&script);
+    let json = serde_json::json!({ "shell": arguments.shell.to_string(), "script": script });
+    context.output.raw_or(&script, &json)
 }
 
 pub fn man(arguments: &Man, context: &mut Context) -> Result<(), Failure> {
@@ -37,15 +38,18 @@ pub fn man(arguments: &Man, context: &mut Context) -> Result<(), Failure> {
         clap_mangen::Man::new(tree)
             .render(&mut page)
             .map_err(|error| Failure::io(context.texts, "stdout", &error))?;
-        context.output.print_raw(&String::from_utf8_lossy(&page));
-        return Ok(());
+        let page = String::from_utf8_lossy(&page);
+        return context
+            .output
+            .raw_or(&page, &serde_json::json!({ "page": page }));
     };
     let shown = folder.display().to_string();
     let written =
         std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(tree, folder));
     written.map_err(|error| Failure::io(context.texts, &shown, &error))?;
-    context.output.print(&crate::output::line(&shown));
-    Ok(())
+    let json = serde_json::json!({ "folder": shown });
+    let sentence = crate::output::line(&shown);
+    context.output.done(&json, &sentence, &sentence)
 }
 
 pub fn version(context: &mut Context) -> Result<(), Failure> {

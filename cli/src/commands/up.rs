@@ -13,11 +13,17 @@ use crossport_node::api::types::{Code, NewUser, Page, Partner, Status, User, Use
 use crossport_node::config::LogFormat;
 use hyper::Method;
 use serde::Serialize;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// The `client_id` of the first administrator: a later start gives a new link while the old was not used, and never a
 /// second person.
 const FIRST_ADMINISTRATOR: &str = "first-administrator";
+
+/// Longest that `--join` holds back its report for a link that was just agreed; a partner behind a slow line is shown as
+/// not connected.
+const LINKED_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Args)]
 pub struct Up {
@@ -135,7 +141,7 @@ async fn announce(arguments: &Up, context: &mut Context) -> Result<(), Failure> 
         Some(ticket) => Some(partner::join(ticket.trim().to_owned(), None, context).await?),
         None => None,
     };
-    let status: Status = context.operator().read("/v0/operator/status").await?;
+    let status = status_once_linked(joined.as_ref(), context).await?;
     if context.output.format == Format::Json {
         return context.output.json(&UpReport {
             status: &status,
@@ -153,6 +159,25 @@ async fn announce(arguments: &Up, context: &mut Context) -> Result<(), Failure> 
     }
     context.output.hint("hint-after-up", &[]);
     Ok(())
+}
+
+/// The node's status; one that has just joined a partner is linked in a moment, and then says so.
+async fn status_once_linked(
+    joined: Option<&Partner>,
+    context: &Context,
+) -> Result<Status, Failure> {
+    let begun = std::time::Instant::now();
+    loop {
+        let status: Status = context.operator().read("/v0/operator/status").await?;
+        let is_linked = |partner: &Partner| {
+            let mut lines = status.partners.iter();
+            lines.any(|line| line.id == partner.id && line.connected)
+        };
+        if joined.is_none_or(is_linked) || begun.elapsed() > LINKED_WITHIN {
+            return Ok(status);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// The link for the first administrator, as long as nobody of this company has opened an account.

@@ -82,6 +82,7 @@ pub async fn pairing(
         &at_acme.state,
     )?;
     let transport = at_acme.transport.clone().unwrap_or_default();
+    let transport = transport.to_uppercase();
     story.fact(
         &say!(texts, "demo-approved", transport = transport),
         Some(took(linked, texts)),

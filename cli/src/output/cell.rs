@@ -144,6 +144,14 @@ impl Cell {
         matches!(self, Self::Empty)
     }
 
+    /// As a text, where numbers stand below nothing.
+    pub fn to_the_left(&self) -> Self {
+        match self {
+            Self::Number(number) => Self::Shown(number.to_string()),
+            other => other.clone(),
+        }
+    }
+
     /// For scripts: complete, unchanging, on one line.
     pub fn plain(&self) -> String {
         match self {

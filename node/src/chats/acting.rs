@@ -129,6 +129,7 @@ impl Core {
             RecallError::NotFound => Refused::new(Code::MessageNotFound, text),
             RecallError::Append(error) => crate::core::refused_append(error),
         })?;
+        self.set_recalled(&chat, &row.id);
         let mut message = self.shown_message(&chat, &row.id, &caller.user)?;
         message.kind = crate::api::types::MessageKind::Recalled;
         message.text = None;

@@ -1,14 +1,14 @@
 //! Who takes part in a chat: the list, adding, removing, leaving.
 
-use crossport_protocol::event::{Event, MemberAction, MemberAsk};
+use crossport_protocol::event::{Event, MemberAction, MemberAsk, Notice, chat::notice};
 use crossport_protocol::fold::Actor;
-use crossport_protocol::ids::{ChatId, Handle};
+use crossport_protocol::ids::{ChatId, CompanyId, Handle};
 use crossport_protocol::owner_log::ChatKind as WireKind;
 use crossport_protocol::replicator::Draft;
 
-use super::{Named, refused_act};
+use super::{Named, company_notice, refused_act};
 use crate::api::facade::{Answer, Caller, Refused};
-use crate::api::types::{AddMembers, Code, Member, Members, Person};
+use crate::api::types::{AddMembers, Code, Member, Members};
 use crate::core::{Core, person_id, time_text};
 
 impl Core {
@@ -28,7 +28,7 @@ impl Core {
         let people = self.people_of(&chat).clone();
         let present = people
             .values()
-            .filter(|member| member.present)
+            .filter(|member| self.takes_part(&chat, member))
             .map(|member| Member {
                 person: self.person_of_member(member),
                 administrator: member.user.company == owner
@@ -41,16 +41,8 @@ impl Core {
             });
         let mut members: Vec<Member> = present.collect();
         for (company, nickname) in self.asked(&chat) {
-            let person = Person {
-                id: format!("{company}."),
-                name: nickname.clone(),
-                nickname,
-                company: self.badge(&company),
-                external: true,
-                active: true,
-            };
             members.push(Member {
-                person,
+                person: self.person_called(&chat, company, &nickname),
                 administrator: false,
                 since: time_text(crate::core::now()),
                 invited: true,
@@ -106,6 +98,12 @@ impl Core {
             let company = self.find_partner(company)?.company;
             let removed = self.replicate(|replicator, cx| replicator.remove(cx, chat, company));
             removed.map_err(|error| refused_act(&error))?;
+            let mut asked = self.asked(&chat);
+            asked.retain(|(of, _)| *of != company);
+            self.set_asked(&chat, &asked);
+            let by = self.handle_of(&chat, &caller.user).unwrap_or(Handle::ZERO);
+            let told = company_notice(by, notice::COMPANY_REMOVED, company);
+            self.append(chat, vec![told])?;
             return self.members_of(chat);
         }
         match self.named_person(person)? {
@@ -113,8 +111,12 @@ impl Core {
                 let handle = self
                     .handle_of(&chat, &colleague.local)
                     .ok_or_else(|| Refused::new(Code::PersonNotFound, person))?;
-                let draft = self.leave_draft(handle, &colleague);
-                self.append(chat, vec![draft])?;
+                let mut drafts = vec![self.leave_draft(handle, &colleague)];
+                if colleague.local != caller.user {
+                    let own = self.replicator.company();
+                    drafts.insert(0, self.removal(chat, caller, own, &colleague.nickname));
+                }
+                self.append(chat, drafts)?;
             }
             Named::Partner(company, nickname) => {
                 let people = self.people_of(&chat);
@@ -137,7 +139,8 @@ impl Core {
             replicator.bar(cx, chat, actor.company, actor.handle, true)
         });
         barred.map_err(|error| refused_act(&error))?;
-        let by = self.handle_of(&chat, &caller.user).unwrap_or(Handle::ZERO);
+        let told = self.removal(chat, caller, actor.company, &nickname);
+        let by = told.actor;
         let ask = MemberAsk {
             company: actor.company,
             action: MemberAction::LEAVE,
@@ -145,11 +148,26 @@ impl Core {
         };
         self.append(
             chat,
-            vec![Draft {
-                actor: by,
-                event: Event::MemberAsk(ask),
-            }],
+            vec![
+                told,
+                Draft {
+                    actor: by,
+                    event: Event::MemberAsk(ask),
+                },
+            ],
         )
+    }
+
+    /// What the chat is told of a person whom somebody took out.
+    fn removal(&mut self, chat: ChatId, caller: Caller, of: CompanyId, nickname: &str) -> Draft {
+        let notice = Notice {
+            code: notice::PERSON_REMOVED,
+            words: vec![nickname.to_owned(), of.to_string()],
+        };
+        Draft {
+            actor: self.handle_of(&chat, &caller.user).unwrap_or(Handle::ZERO),
+            event: Event::Notice(notice),
+        }
     }
 
     pub fn leave(&mut self, caller: Caller, text: &str) -> Answer<()> {

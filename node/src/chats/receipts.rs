@@ -20,7 +20,7 @@ impl Core {
         let people = self.cached_people(&chat).cloned().unwrap_or_default();
         let others = people
             .iter()
-            .filter(|(actor, member)| **actor != author && member.present);
+            .filter(|(actor, member)| **actor != author && self.takes_part(&chat, member));
         let people: Vec<PersonReceipt> = others
             .map(|(actor, member)| PersonReceipt {
                 person: self.person_of_member(member),
@@ -55,10 +55,11 @@ impl Core {
         let Some(held) = self.replicator.chat(chat) else {
             return Vec::new();
         };
-        held.owner()
-            .members()
-            .map(|company| self.company_receipt(chat, row, company))
-            .collect()
+        let receipt = |company| self.company_receipt(chat, row, company);
+        let mut receipts: Vec<CompanyReceipt> = held.owner().members().map(receipt).collect();
+        // The author's company first, as everything begins there.
+        receipts.sort_by_key(|receipt| !receipt.own);
+        receipts
     }
 
     fn company_receipt(&self, chat: &ChatId, row: &Row, company: CompanyId) -> CompanyReceipt {

@@ -75,7 +75,8 @@ pub const KEYS: &[Key] = &[
     key("log", Kind::Text, "info"),
     key("log_format", Kind::Choice(&["text", "json"]), "text"),
     // Companies differ in what counts as late.
-    key("overdue_after_s", Kind::Number(10, DAY_S), "300"),
+    key("overdue_after_s", Kind::Number(1, DAY_S), "300"),
+    key("notice_after_s", Kind::Number(1, 30 * DAY_S), "86400"),
     key(
         "invitation_expires_s",
         Kind::Number(60, 30 * DAY_S),
@@ -83,7 +84,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "activation_expires_s",
-        Kind::Number(60, 30 * DAY_S),
+        Kind::Number(1, 30 * DAY_S),
         "604800",
     ),
     // Partners that are off for weeks should not be dialled every second, tests want it short.

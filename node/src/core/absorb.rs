@@ -230,11 +230,14 @@ impl Core {
         match event {
             Event::Message(_) | Event::Notice(_) => {
                 let own = actor.company == self.replicator.company();
-                self.metrics.message_stored(if own {
-                    MessageOrigin::Local
-                } else {
-                    MessageOrigin::Partner
-                });
+                // What is read back at a start was counted when it came.
+                if !self.starting {
+                    self.metrics.message_stored(if own {
+                        MessageOrigin::Local
+                    } else {
+                        MessageOrigin::Partner
+                    });
+                }
                 self.announcements.push(Announcement::Message(chat, id));
                 self.note_unsettled(chat, envelope, actor, id, at);
             }

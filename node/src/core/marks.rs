@@ -42,7 +42,10 @@ impl Core {
             .all(|company| stored(&company));
         let readers = self.readers(chat, row);
         let of = self.cached_people(chat).map_or(0, |people| {
-            people.values().filter(|member| member.present).count()
+            people
+                .values()
+                .filter(|member| self.takes_part(chat, member))
+                .count()
         });
         let read_by = ReadBy {
             people: readers.len() as u32,

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossport_protocol::clock::Time;
-use crossport_protocol::event::{Event, MemberAction, chat::notice};
+use crossport_protocol::event::{Event, MemberAction, Notice, chat::notice, kind};
 use crossport_protocol::fold::{self, Actor, Fact as FoldFact};
-use crossport_protocol::ids::{ChatId, EventId, Handle, LocalId};
+use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId};
 use crossport_protocol::limits;
 
 use super::views::time_text;
 use super::{Core, now};
 use crate::api::facade::Answer;
-use crate::api::types::{Code, Deleted, Message, MessageKind, Reaction, Service, ServiceKind};
+use crate::api::types::{
+    Code, Deleted, Message, MessageKind, Person, Reaction, Service, ServiceKind,
+};
 use crate::store::Row;
 
 impl Core {
@@ -48,6 +50,16 @@ impl Core {
         self.sound(self.store.row(chat, id))
     }
 
+    /// Taken back before it left, as this node remembers: for everyone else it is a deletion like any other.
+    pub fn is_recalled(&self, chat: &ChatId, id: &EventId) -> bool {
+        self.store.register(&recalled_name(chat, id)).is_some()
+    }
+
+    pub fn set_recalled(&mut self, chat: &ChatId, id: &EventId) {
+        self.store
+            .put_register(recalled_name(chat, id), Some(Vec::new()), true);
+    }
+
     pub fn event_of(&self, chat: &ChatId, id: &EventId) -> Option<Event> {
         self.open_row(chat, &self.row(chat, *id)?)
     }
@@ -82,18 +94,26 @@ impl Core {
         };
         let state = fold::fold_message(actor, text, &related);
         let mine = self.is_own(chat, row, user);
+        let service = event
+            .as_ref()
+            .and_then(|event| self.service_of(chat, &actor, event));
+        let deleted = state.deleted_by.is_some();
         let deleted_at = related
             .iter()
             .find(|fact| matches!(fact.event, Event::Delete(_)))
             .map(|fact| fact.clock.time());
-        let (mark, overdue, read_by) = self.marks(chat, row, mine);
+        let (mark, overdue, read_by) = self.marks(chat, row, mine && row.kind == kind::MESSAGE);
         let sent_at = row.clock.time();
         Message {
             id: row.id.to_string(),
-            chat: chat.to_string(),
+            chat: self.shown_twin(chat, user).to_string(),
             author: self.person_of_actor(chat, &actor),
             mine,
-            kind: kind_of(&event, state.deleted_by.is_some(), row),
+            kind: if deleted && self.is_recalled(chat, &row.id) {
+                MessageKind::Recalled
+            } else {
+                kind_of(&event, deleted, service.is_some(), row)
+            },
             text: state.text,
             sent_at: time_text(sent_at),
             arrived_at: time_text(self.arrived_at(chat, row)),
@@ -112,7 +132,7 @@ impl Core {
                 by: self.person_of_actor(chat, &by),
                 at: time_text(deleted_at.unwrap_or(sent_at)),
             }),
-            service: event.as_ref().and_then(|event| self.service_of(event)),
+            service,
             reactions: self.reactions_of(chat, state.reactions, user),
             mark,
             overdue,
@@ -142,49 +162,92 @@ impl Core {
         shown.collect()
     }
 
-    fn service_of(&self, event: &Event) -> Option<Service> {
+    fn service_of(&self, chat: &ChatId, actor: &Actor, event: &Event) -> Option<Service> {
+        let line = |what| Service {
+            what,
+            people: Vec::new(),
+            company: None,
+            title: None,
+        };
         match event {
-            Event::Member(member) => Some(Service {
-                what: if member.action == MemberAction::JOIN {
-                    ServiceKind::MembersAdded
-                } else {
-                    ServiceKind::MemberLeft
-                },
-                people: Vec::new(),
-                company: None,
-                title: None,
-            }),
-            Event::Notice(held) if held.code == notice::ACCESS_RESET => Some(Service {
-                what: ServiceKind::AccessReset,
-                people: Vec::new(),
-                company: None,
-                title: held.words.first().cloned(),
-            }),
-            Event::Notice(held) => Some(Service {
-                what: ServiceKind::MembersRemoved,
-                people: Vec::new(),
-                company: None,
-                title: held.words.first().cloned(),
-            }),
+            Event::Member(member) if member.action == MemberAction::JOIN => {
+                Some(line(ServiceKind::MemberJoined))
+            }
+            Event::Member(_) => Some(line(ServiceKind::MemberLeft)),
+            Event::Notice(held) => self.notice_line(chat, actor, held),
             Event::Resume(_) => Some(Service {
-                what: ServiceKind::Resumed,
-                people: Vec::new(),
-                company: None,
-                title: None,
+                company: Some(self.badge(&actor.company)),
+                ..line(ServiceKind::Resumed)
             }),
             _ => None,
         }
     }
+
+    /// A notice in the words of the API; None where its author may not say this, or a later version says it.
+    fn notice_line(&self, chat: &ChatId, actor: &Actor, held: &Notice) -> Option<Service> {
+        let owner = self.replicator.chat(chat)?.owner().owner();
+        let by_owner = actor.company == owner;
+        let first = held.words.first().map(String::as_str).unwrap_or_default();
+        let person = |what, company: CompanyId| Service {
+            what,
+            people: vec![self.person_called(chat, company, first)],
+            company: Some(self.badge(&company)),
+            title: None,
+        };
+        let company = |what| {
+            let company = first.parse().ok()?;
+            Some(Service {
+                what,
+                people: Vec::new(),
+                company: Some(self.badge(&company)),
+                title: None,
+            })
+        };
+        match held.code {
+            notice::ACCESS_RESET => Some(person(ServiceKind::AccessReset, actor.company)),
+            notice::NO_SUCH_PERSON => Some(person(ServiceKind::NoSuchPerson, actor.company)),
+            notice::PERSON_REMOVED => {
+                let of: CompanyId = held.words.get(1)?.parse().ok()?;
+                let may = by_owner || of == actor.company;
+                may.then(|| person(ServiceKind::MembersRemoved, of))
+            }
+            notice::COMPANY_ADDED if by_owner => company(ServiceKind::CompanyAdded),
+            notice::COMPANY_REMOVED if by_owner => company(ServiceKind::CompanyRemoved),
+            _ => None,
+        }
+    }
+
+    /// A person of the chat by nickname; one who never joined is known by that alone.
+    pub fn person_called(&self, chat: &ChatId, company: CompanyId, nickname: &str) -> Person {
+        let people = self.cached_people(chat);
+        let mut members = people.into_iter().flat_map(|people| people.values());
+        let found = members
+            .find(|member| member.user.company == company && member.nickname == nickname)
+            .map(|member| self.person_of_member(member));
+        found.unwrap_or_else(|| Person {
+            id: format!("{company}."),
+            name: nickname.to_owned(),
+            nickname: nickname.to_owned(),
+            company: self.badge(&company),
+            external: company != self.replicator.company(),
+            active: true,
+        })
+    }
 }
 
-fn kind_of(event: &Option<Event>, deleted: bool, row: &Row) -> MessageKind {
+fn recalled_name(chat: &ChatId, id: &EventId) -> Vec<u8> {
+    let place = id.place.to_be_bytes();
+    [b"w".as_slice(), &chat.0, &id.envelope.0, &place].concat()
+}
+
+fn kind_of(event: &Option<Event>, deleted: bool, is_service: bool, row: &Row) -> MessageKind {
     if deleted {
         return MessageKind::Deleted;
     }
     match event {
         Some(Event::Message(_)) => MessageKind::Text,
-        Some(Event::Unknown { .. }) => MessageKind::NeedsNewer,
-        Some(_) => MessageKind::Service,
+        Some(_) if is_service => MessageKind::Service,
+        Some(_) => MessageKind::NeedsNewer,
         None if row.is_erased() => MessageKind::Deleted,
         None => MessageKind::Unreadable,
     }

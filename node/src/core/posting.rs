@@ -167,5 +167,10 @@ pub fn refused_append(error: &AppendError) -> Refused {
         AppendError::Content(_) => Code::ValueInvalid,
         AppendError::ClockBehind | AppendError::Refused(_) => Code::Internal,
     };
-    Refused::new(code, "").detail(error)
+    let subject = match error {
+        AppendError::Content(ContentError::NotAnEmoji(found)) => found,
+        AppendError::Content(_) | AppendError::TooLong { .. } => "text",
+        _ => "",
+    };
+    Refused::new(code, subject).detail(error)
 }

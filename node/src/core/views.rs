@@ -60,6 +60,7 @@ impl Core {
                 .or_default()
                 .insert(chat);
         }
+        self.note_direct(chat, &people);
         self.people.insert(chat, people);
     }
 
@@ -74,6 +75,12 @@ impl Core {
 
     pub fn cached_people(&self, chat: &ChatId) -> Option<&People> {
         self.people.get(chat)
+    }
+
+    /// Takes part now: came in, did not leave, and the company is in the chat.
+    pub fn takes_part(&self, chat: &ChatId, member: &Membership) -> bool {
+        let held = self.replicator.chat(chat);
+        member.present && held.is_some_and(|held| held.owner().is_member(&member.user.company))
     }
 
     /// The handle under which a person of this company takes part now.
@@ -277,17 +284,24 @@ impl Core {
         let people = self.cached_people(chat).ok_or(Code::ChatNotFound)?;
         let owner = held.owner();
         let own = self.replicator.company();
-        let companies: Vec<CompanyId> = owner.members().collect();
-        let last = self.sound(self.store.last_message(chat));
+        let mut companies: Vec<CompanyId> = owner.members().collect();
+        companies.sort_by_key(|company| *company != own);
+        let twins = self.twins(chat, user);
+        let last = twins
+            .iter()
+            .filter_map(|twin| Some((*twin, self.sound(self.store.last_message(twin))?)))
+            .max_by_key(|(_, row)| row.clock);
         let created = self.store.records(chat, 0, 1).into_iter().next();
         let created = created.and_then(|record| record.verify(self.replicator.suite()).ok());
         let created = created.map_or(Time(0), |(header, _)| header.clock.time());
         let overdue_after = self.config.overdue_after_s.saturating_mul(1000);
         let lag = |company: &CompanyId| {
             let since = self.not_delivered_since(chat, company)?;
-            (now().since(since) >= overdue_after).then(|| CompanyLag {
+            let age = now().since(since);
+            (age >= overdue_after).then(|| CompanyLag {
                 company: self.badge(company),
                 not_delivered_since: time_text(since),
+                notice: age >= self.config.notice_after_s.saturating_mul(1000),
             })
         };
         Ok(Chat {
@@ -300,13 +314,16 @@ impl Core {
                 .iter()
                 .map(|company| self.badge(company))
                 .collect(),
-            people: people.values().filter(|member| member.present).count() as u32,
+            people: people
+                .values()
+                .filter(|member| self.takes_part(chat, member))
+                .count() as u32,
             membership: self.membership_of(chat, user, companies.contains(&own)),
-            unread: self.unread(chat, user),
+            unread: twins.iter().map(|twin| self.unread(twin, user)).sum(),
             person: self.other_person_of(owner.kind(), people, user),
             arrival: self.sound(self.store.arrivals(chat)),
-            last_at: time_text(last.as_ref().map_or(created, |row| row.clock.time())),
-            last: last.map(|row| self.last_of(chat, &row, user)),
+            last_at: time_text(last.as_ref().map_or(created, |(_, row)| row.clock.time())),
+            last: last.map(|(twin, row)| self.last_of(&twin, &row, user)),
             overdue: companies
                 .iter()
                 .filter(|company| **company != own)
@@ -417,7 +434,8 @@ impl Core {
                     .then(|| self.change_for(announcement, user))
                     .flatten()
                 {
-                    self.changes.send(*user, chat, number, &change);
+                    let shown = self.shown_twin(&chat, user);
+                    self.changes.send(*user, shown, number, &change);
                 }
             }
             self.note_cost(announcement, began.elapsed());
@@ -442,7 +460,7 @@ impl Core {
     fn change_for(&self, announcement: Announcement, user: &LocalId) -> Option<Change> {
         match announcement {
             Announcement::Chat(chat) => self
-                .chat_row(&chat, user)
+                .chat_row(&self.shown_twin(&chat, user), user)
                 .ok()
                 .map(|row| Change::Chat(Box::new(row))),
             Announcement::Message(chat, id) => self
@@ -453,7 +471,7 @@ impl Core {
                 let row = self.row(&chat, id)?;
                 let (mark, overdue, read_by) = self.marks(&chat, &row, true);
                 let receipt = ReceiptChange {
-                    chat: chat.to_string(),
+                    chat: self.shown_twin(&chat, user).to_string(),
                     message: id.to_string(),
                     mark: mark?,
                     overdue,

@@ -18,12 +18,14 @@ use crate::api::types::Company;
 use crate::api::{ServeError, Server, Settings};
 use crate::config::Config;
 use crate::core::{Core, Parts, now, random_array, time_text};
+use crate::journal::JournalError;
 use crate::keystore::{Keystore, KeystoreError};
 use crate::metrics::Metrics;
 use crate::network::{
     Address, ListenAddress, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents,
     Transport,
 };
+use crate::registers::RegistersError;
 use crate::store::{Opened, Store, StoreError};
 
 const KEYS: &str = "keys";
@@ -59,10 +61,24 @@ pub enum NodeError {
     Core,
 }
 
+impl NodeError {
+    /// Another process runs this node.
+    pub fn is_in_use(&self) -> bool {
+        let registers = |error: &RegistersError| matches!(error, RegistersError::InUse { .. });
+        match self {
+            NodeError::Init(InitError::Keys(KeystoreError::Registers(error)))
+            | NodeError::Keys(KeystoreError::Registers(error))
+            | NodeError::Store(StoreError::Registers(error)) => registers(error),
+            NodeError::Store(StoreError::Journal(JournalError::InUse { .. })) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Why a company could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    #[error("a new company needs a name; try: --company NAME")]
+    #[error("a new company needs a name")]
     NoName,
     #[error("a company's name has 1 to {NAME_CHARS_MAX} characters on one line")]
     BadName,

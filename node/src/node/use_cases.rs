@@ -418,6 +418,10 @@ impl UseCases for Node {
     ) -> Answer<Feed> {
         let (first, receiver) = self
             .change(move |core| {
+                // Asked for before the session ended, a stream would live on after it.
+                if core.signed_in.find(&caller.session).is_none() {
+                    return Err(Code::NotSignedIn.into());
+                }
                 let chat = chat
                     .map(|chat| core.find_chat(&chat, &caller.user))
                     .transpose()?;

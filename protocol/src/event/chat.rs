@@ -10,6 +10,13 @@ pub mod notice {
     pub const ACCESS_RESET: u16 = 1;
     /// A person who was asked for (first word: nickname) is not at that company.
     pub const NO_SUCH_PERSON: u16 = 2;
+    /// The author took a person out of the chat (words: nickname, id of the person's company). Counts from the chat's owner
+    /// and from the person's own company.
+    pub const PERSON_REMOVED: u16 = 3;
+    /// The author brought a company into the chat (word: its id). Counts from the chat's owner, as the next one.
+    pub const COMPANY_ADDED: u16 = 4;
+    /// The author took a company out of the chat (word: its id).
+    pub const COMPANY_REMOVED: u16 = 5;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

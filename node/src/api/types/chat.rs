@@ -46,7 +46,7 @@ pub struct Chat {
     /// Somebody of another company takes part (S33).
     pub external: bool,
     pub owner: CompanyBadge,
-    /// Every company that takes part, the reader's own included.
+    /// Every company that takes part, the reader's own first unless it was removed.
     pub companies: Vec<CompanyBadge>,
     pub people: u32,
     pub membership: Membership,
@@ -89,6 +89,9 @@ pub struct LastMessage {
 pub struct CompanyLag {
     pub company: CompanyBadge,
     pub not_delivered_since: String,
+    /// So long that the sender is told without asking (`notice_after_s`).
+    #[serde(default)]
+    pub notice: bool,
 }
 
 /// `POST /v0/chats`.

@@ -112,9 +112,15 @@ pub struct Service {
 pub enum ServiceKind {
     ChatCreated,
     MembersAdded,
+    /// The author took `people` out of the chat.
     MembersRemoved,
+    /// The author came into the chat.
+    MemberJoined,
+    /// The author is no longer in the chat.
     MemberLeft,
+    /// The author, of the chat's owner, brought `company` in.
     CompanyAdded,
+    /// The author, of the chat's owner, took `company` out.
     CompanyRemoved,
     CompanyLeft,
     TitleChanged,
@@ -122,6 +128,8 @@ pub enum ServiceKind {
     MemberBarred,
     /// A person's access was reset by their administrator.
     AccessReset,
+    /// `people` were asked for, and their company knows nobody of that nickname.
+    NoSuchPerson,
     /// The node continued after a restore.
     Resumed,
 }
