@@ -5,9 +5,12 @@
 //! files, its logs, its place in a network.
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,15 +48,10 @@ impl Company {
         })
     }
 
-    /// On loopback, on ports that were free a moment ago.
+    /// On loopback, on ports of its own: a node that was stopped finds them free again.
     pub fn on_loopback(name: &str, folder: PathBuf, settings: &[&str]) -> Result<Company> {
-        let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
-        let mut addresses = Vec::new();
-        for listener in held {
-            addresses.push(listener?.local_addr()?.to_string());
-        }
-        let (api, listen) = (&addresses[0], &addresses[1]);
-        let places = ["--api-listen", api, "--listen-tcp", listen];
+        let (api, listen) = (own_address()?, own_address()?);
+        let places = ["--api-listen", &api, "--listen-tcp", &listen];
         let settings = [&places, ["--listen-quic", "off"].as_slice(), settings].concat();
         Company::new(name, folder, &settings)
     }
@@ -92,12 +90,29 @@ impl Company {
         Ok(command)
     }
 
+    /// One call of the program, to be said more of.
+    pub fn call(&self, arguments: &[&str]) -> Call<'_> {
+        Call {
+            company: self,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            profile: None,
+            lang: "en",
+            input: None,
+        }
+    }
+
     /// `crossport up`; returns what it prints once it is ready.
     pub fn up(&mut self) -> Result<Value> {
+        self.up_with(&[])
+    }
+
+    /// The same with arguments for this start alone.
+    pub fn up_with(&mut self, more: &[&str]) -> Result<Value> {
         let report = self.folder.join("up.json");
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut arguments = vec!["up", "--json", "--company", self.name.as_str()];
         arguments.extend(self.settings.iter().map(String::as_str));
+        arguments.extend(more);
         let mut command = self.command(&arguments)?;
         command.stdout(File::create(&report)?).stderr(log);
         self.running = Some(command.spawn().context("starting the program")?);
@@ -218,6 +233,209 @@ impl Company {
     }
 }
 
+/// A command line as a person types it: nothing is added that they would not see.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    company: &'a Company,
+    arguments: Vec<String>,
+    profile: Option<String>,
+    lang: &'static str,
+    input: Option<String>,
+}
+
+/// What a call left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Call<'_> {
+    /// As this person, with the token of their own.
+    #[must_use]
+    pub fn by(mut self, profile: &str) -> Self {
+        self.profile = Some(profile.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn lang(mut self, lang: &'static str) -> Self {
+        self.lang = lang;
+        self
+    }
+
+    /// What is typed after the call.
+    #[must_use]
+    pub fn input(mut self, input: &str) -> Self {
+        self.input = Some(input.to_owned());
+        self
+    }
+
+    fn whole(&self) -> Vec<&str> {
+        let profile = self.profile.as_deref().into_iter();
+        let profile = profile.flat_map(|profile| ["--as", profile]);
+        profile
+            .chain(self.arguments.iter().map(String::as_str))
+            .collect()
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = self.company.command(&self.whole())?;
+        command.env("CROSSPORT_LANG", self.lang);
+        Ok(command)
+    }
+
+    /// Runs to the end, its output piped.
+    pub fn run(&self) -> Result<Said> {
+        let mut command = self.command()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that refuses before it reads has closed its end: that it refused is seen below.
+            drop(stdin.write_all(self.input.clone().unwrap_or_default().as_bytes()));
+        }
+        said(child.wait_with_output()?)
+    }
+
+    /// Runs on a terminal of 120 columns without colours; both streams are one there.
+    pub fn on_terminal(&self) -> Result<Said> {
+        let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
+        let program = program()?;
+        let mut line = format!("stty cols 120; exec {}", quoted(&program.to_string_lossy()));
+        for word in self.whole() {
+            line = format!("{line} {}", quoted(word));
+        }
+        let mut command = self.command()?;
+        let mut terminal = Command::new("script");
+        terminal
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            )
+            .env("NO_COLOR", "1")
+            .env("TERM", "xterm")
+            .current_dir(&self.company.folder)
+            .stdin(Stdio::null());
+        command = terminal;
+        let mut said = said(
+            command
+                .output()
+                .context("starting script (package bsdutils)")?,
+        )?;
+        said.out = said.out.replace('\r', "");
+        Ok(said)
+    }
+
+    /// Runs beside the test, its lines read as they come.
+    pub fn watch(&self) -> Result<Watching> {
+        let mut command = self.command()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (sender, lines) = mpsc::channel();
+        for stream in [
+            out.map(|out| Box::new(out) as Box<dyn Read + Send>),
+            err.map(|err| Box::new(err) as Box<dyn Read + Send>),
+        ] {
+            let (stream, sender) = (stream.context("it is piped")?, sender.clone());
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Watching {
+            child,
+            lines,
+            seen: Vec::new(),
+        })
+    }
+}
+
+impl Said {
+    /// The result, if the call did what was asked.
+    pub fn done(self) -> Result<String> {
+        ensure!(self.code == 0, "it ended with {}: {}", self.code, self.err);
+        Ok(self.out)
+    }
+
+    /// The refusal, which has this exit code and number, no result, and a next step.
+    pub fn refused(self, exit: i32, number: &str) -> Result<String> {
+        ensure!(
+            self.code == exit && self.err.contains(&format!("[{number}]")),
+            "expected exit code {exit} and {number}: {self:?}"
+        );
+        ensure!(self.out.is_empty(), "a refusal has a result: {}", self.out);
+        Ok(self.err)
+    }
+}
+
+fn said(output: Output) -> Result<Said> {
+    Ok(Said {
+        code: output.status.code().context("it was killed")?,
+        out: String::from_utf8(output.stdout)?,
+        err: String::from_utf8(output.stderr)?,
+    })
+}
+
+/// A call that goes on, and the lines that it has printed on either stream.
+#[derive(Debug)]
+pub struct Watching {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Watching {
+    /// Waits for a line with this text.
+    pub fn shows(&mut self, text: &str) -> Result<String> {
+        let began = Instant::now();
+        loop {
+            let left = DEADLINE.saturating_sub(began.elapsed());
+            let line = self.lines.recv_timeout(left);
+            let line = line.with_context(|| {
+                format!(
+                    "awaited in vain: a line with {text:?} after {:#?}",
+                    self.seen
+                )
+            })?;
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// Every line that was read so far.
+    pub fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
+    /// Waits for the end and gives the exit code.
+    pub fn ends(&mut self) -> Result<i32> {
+        let code = eventually("the call ends", || {
+            self.child.try_wait()?.context("it still runs")
+        })?;
+        code.code().context("it was killed")
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 impl Drop for Company {
     fn drop(&mut self) {
         // A failed test must not leave nodes running; that it is gone already is fine here.
@@ -225,6 +443,24 @@ impl Drop for Company {
             eprintln!("{} could not be ended: {error}", self.name);
         }
     }
+}
+
+/// Below the ports that the system gives to outgoing connections, one of which would sit on it after a stop.
+const PORTS: std::ops::Range<u32> = 15_000..32_000;
+
+/// An address that no other test of this process gets, and that nobody listens at.
+fn own_address() -> Result<String> {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let range = PORTS.end - PORTS.start;
+    for _ in 0..range {
+        // Processes begin far from each other: the tests of two checkouts may run at once.
+        let place = GIVEN.fetch_add(1, Ordering::Relaxed) % range + std::process::id() % range * 97;
+        let address = format!("127.0.0.1:{}", PORTS.start + place % range);
+        if TcpListener::bind(&address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port between {} and {} is free", PORTS.start, PORTS.end)
 }
 
 fn pid(child: &Child) -> Result<Pid> {

@@ -131,7 +131,7 @@ fn command(line: &str) -> Option<Vec<String>> {
 }
 
 /// Splits like a shell as far as spaces and quotes go.
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut word = String::new();
     let mut quote = None;

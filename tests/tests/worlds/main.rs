@@ -3,6 +3,13 @@
 //! One binary, because linking libp2p again for each file would take longer than the tests. Tests of lower layers are with
 //! those; here is what only whole nodes can show.
 
+mod by_hand;
+mod by_hand_chats;
+mod by_hand_demo;
+mod by_hand_json;
+mod by_hand_mistakes;
+mod by_hand_operator;
+mod by_hand_waiting;
 mod canaries;
 mod crash;
 mod disk;
