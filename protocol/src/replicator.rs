@@ -247,6 +247,8 @@ pub enum Bug {
     ForgetExposure,
     /// Whoever takes part is given every key that there is.
     SkipEntitlement,
+    /// Of a shell: nobody is told of two branches.
+    SilentFork,
     /// Of a shell: random numbers are part of what a backup puts back.
     ReusedRandom,
 }

@@ -44,7 +44,7 @@ const FEWEST_SCOPES: usize = 8;
 
 /// Each bug with the invariant that must see it. Other invariants may break, too: a world that breaks another one first
 /// is passed over.
-const BUGS: [(Bug, Invariant); 13] = [
+const BUGS: [(Bug, Invariant); 14] = [
     (Bug::SkipSignature, Invariant::NothingForged),
     (Bug::ReusePosition, Invariant::NoForkWithoutRollback),
     (Bug::SkipCut, Invariant::NothingBeyondCut),
@@ -57,6 +57,7 @@ const BUGS: [(Bug, Invariant); 13] = [
     (Bug::NaiveEveryCut, Invariant::ReaddedCounts),
     (Bug::KeepEpochOnRemoval, Invariant::KeysOnlyToEntitled),
     (Bug::ForgetFork, Invariant::DeliveredWithinHeld),
+    (Bug::SilentFork, Invariant::ForksAreTold),
     (Bug::ReusedRandom, Invariant::NonceOnce),
 ];
 

@@ -31,7 +31,7 @@ counted!(
         SentAfterCommit, StatedAfterCommit, NothingLost, ShownOnce, NothingBeyondCut, ReaddedCounts, KeysOnlyToEntitled,
         DataOnlyToMembers, FromMembersOnly, NothingForged, DeliveredNeverBack, ReadsNeverBack, ClocksNeverBack,
         DeliveredWithinHeld, ReadWithinDelivered, ReadOnlyWhatWasShown, NonceOnce, ErasedStaysErased, RecallIsCertain,
-        NoForkWithoutRollback, OwnEventsAccepted, Quiescence, EqualFrontiers, EqualState, OrderFreeState, CatchUpBytes,
+        NoForkWithoutRollback, ForksAreTold, OwnEventsAccepted, Quiescence, EqualFrontiers, EqualState, OrderFreeState, CatchUpBytes,
     }
 );
 

@@ -15,7 +15,7 @@ use crate::fold::Actor;
 use crate::identity::{IdentityDraft, IdentityLog, root_commitment};
 use crate::ids::{ChatId, CompanyId, EventId, Hash};
 use crate::replicator::{
-    Bug, ChatCore, Config, Context, Output, Record, Refusal, Register, Replicator, Send,
+    Alarm, Bug, ChatCore, Config, Context, Output, Record, Refusal, Register, Replicator, Send,
 };
 use crate::seal::EpochKey;
 use crate::suite::{SecretKey, Suite};
@@ -164,6 +164,9 @@ impl Shell {
                 out: &mut out,
             },
         );
+        if self.bug == Some(Bug::SilentFork) {
+            out.retain(|output| !matches!(output, Output::Alarm(Alarm::Fork { .. })));
+        }
         out.iter().for_each(|output| self.absorb(output));
         (result, out)
     }

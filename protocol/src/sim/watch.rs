@@ -48,6 +48,8 @@ pub(super) struct PerNode {
     recalled_uncommitted: Vec<EventId>,
     clocks: BTreeMap<StreamId, Clock>,
     clocks_uncommitted: Vec<(StreamId, Clock)>,
+    /// The streams of which it said that they have branches.
+    told_forks: BTreeSet<(ChatId, StreamId)>,
     /// It was put back to an older copy and knew it.
     pub restored: bool,
     /// It was put back to an older copy and could not know.
@@ -346,12 +348,28 @@ impl Watch {
                             "node {index} delivered more of {stream:?} than it holds: {state:?}"
                         )
                     })?;
+                if state.is_forked() {
+                    self.inspect_fork(index, chat, *stream)?;
+                }
             }
             for (handle, entry) in chat.own_reads() {
                 self.inspect_reads(index, chat, handle, &entry.heads)?;
             }
         }
         Ok(())
+    }
+
+    /// Two branches that a node holds it has told somebody of. Where a history begins within the stream, a branch may also
+    /// be what was missing before that.
+    fn inspect_fork(&mut self, index: usize, chat: &Chat, stream: StreamId) -> Checked {
+        let mut spans = chat.owner().spans().flat_map(|(_, spans)| spans);
+        if spans.any(|span| span.base.iter().any(|(at, _)| *at == stream)) {
+            return Ok(());
+        }
+        let told = self.node(index).told_forks.contains(&(chat.id(), stream));
+        self.counts.check(Invariant::ForksAreTold, told, || {
+            format!("node {index} holds two branches of {stream:?} and told nobody")
+        })
     }
 
     fn inspect_reads(

@@ -298,6 +298,9 @@ impl Watch {
     }
 
     fn sees_alarm(&mut self, index: usize, alarm: &Alarm) -> Checked {
+        if let Alarm::Fork { chat, stream, .. } = alarm {
+            self.node_mut(index).told_forks.insert((*chat, *stream));
+        }
         let (fault, suspect) = match alarm {
             Alarm::Fork { stream, .. } => (Some(Fault::StreamFork), self.index_of(&stream.company)),
             Alarm::OwnerFork { .. } => (Some(Fault::OwnerFork), None),
