@@ -4,11 +4,8 @@
 //! `CROSSPORT_VECTORS=write cargo test -p crossport-tests --test vectors`. A change of these files is a change of the protocol.
 
 use std::collections::BTreeSet;
-use std::hint::black_box;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use crossport_protocol::seal::EpochKey;
 use crossport_protocol::suite::Domain;
 use crossport_tests::house::{settle, tree};
 use crossport_tests::vectors::book;
@@ -196,32 +193,4 @@ fn numbers_tags_and_refusals_stand_in_the_book() -> Result<()> {
             same_numbers(&events, &read("protocol/src/event.rs")?, "kind"),
         ),
     ])
-}
-
-/// `cargo test -p crossport-tests --test vectors -- --ignored --nocapture what_a_key`
-#[test]
-#[ignore = "a measurement"]
-fn what_a_key_of_its_own_costs() {
-    const ROUNDS: u32 = 100_000;
-    let (epoch, associated, plain) = (EpochKey::from_bytes([1; 32]), [3; 190], [7; 300]);
-    let sealed = epoch.seal([2; 24], &associated, &plain);
-    let shown = epoch.key_of(&associated, &sealed).expect("sealed bytes");
-    let time = |name: &str, act: &dyn Fn() -> usize| {
-        let started = Instant::now();
-        let sum: usize = (0..ROUNDS).map(|_| black_box(act())).sum();
-        println!("{name}: {:?} ({sum})", started.elapsed() / ROUNDS);
-    };
-    let opened = |plain: Option<Vec<u8>>| plain.map_or(0, |plain| plain.len());
-    time("seal 300 bytes", &|| {
-        epoch.seal([2; 24], &associated, &plain).len()
-    });
-    time("open", &|| opened(epoch.open(&associated, &sealed)));
-    time("open with the payload's key", &|| {
-        opened(shown.open(&associated, &sealed))
-    });
-    time("derive the key", &|| {
-        epoch
-            .key_of(&associated, &sealed)
-            .map_or(0, |key| usize::from(key.expose()[0]))
-    });
 }

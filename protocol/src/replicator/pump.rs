@@ -11,7 +11,8 @@ use super::chat::Chat;
 use super::frontier::Asking;
 use super::lacking::{Lacking, Sending, fill_gaps, heads_of, lacking, relay_wait, samples};
 use super::link::{
-    ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight, refuse,
+    ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, DIGESTS_A_FRAME, IDLE_COMPARE_MS, InFlight,
+    PartnerLink, refuse,
 };
 use super::{Context, Refusal, Replicator, Send};
 use crate::clock::Time;
@@ -437,11 +438,11 @@ impl Replicator {
         let mut locate = Vec::new();
         let mut finished = true;
         for (stream, state) in &chat.core.streams {
-            let Some(theirs) = link.theirs.get_mut(&chat_id) else {
-                break;
-            };
             let wait = relay_wait(chat, &link.direct, stream, own_company, cx.now);
             for tip in state.heads() {
+                let Some(theirs) = link.theirs.get_mut(&chat_id) else {
+                    break;
+                };
                 let heads = heads_of(theirs, chat, &partner, stream);
                 let ends = [&own_company, &partner];
                 match lacking(cx.log, chat, ends, stream, &heads, tip) {
@@ -469,18 +470,8 @@ impl Replicator {
                             heads,
                         };
                         finished &= sending.send_path(cx.log, from, tip, frames);
-                        if link.in_flight.is_empty() {
-                            link.acked_at = cx.now;
-                        }
-                        link.sent_bytes = sending.sent_bytes;
-                        link.in_flight.push_back(InFlight {
-                            sent_bytes: sending.sent_bytes,
-                            chat: chat_id,
-                            stream: *stream,
-                            heads: sending.heads.clone(),
-                        });
-                        link.compare_after_ms = IDLE_COMPARE_MS;
-                        theirs.heads.insert(*stream, sending.heads);
+                        theirs.heads.insert(*stream, sending.heads.clone());
+                        note_sent(link, sending, cx.now);
                     }
                 }
             }
@@ -555,6 +546,21 @@ fn split<T: Serialize>(items: Vec<T>, frame: impl Fn(Vec<T>) -> Frame, frames: &
     if !batch.is_empty() {
         frames.push(frame(batch));
     }
+}
+
+/// Remembers what is on its way, until the partner says that it has processed it.
+fn note_sent(link: &mut PartnerLink, sending: Sending, now: Time) {
+    if link.in_flight.is_empty() {
+        link.acked_at = now;
+    }
+    link.sent_bytes = sending.sent_bytes;
+    link.in_flight.push_back(InFlight {
+        sent_bytes: sending.sent_bytes,
+        chat: sending.chat,
+        stream: sending.stream,
+        heads: sending.heads,
+    });
+    link.compare_after_ms = IDLE_COMPARE_MS;
 }
 
 #[cfg(test)]

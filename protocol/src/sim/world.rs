@@ -118,6 +118,9 @@ struct Made {
     owner: usize,
 }
 
+/// Whom a world tells what happens in it.
+type Tell = Rc<RefCell<dyn FnMut(String)>>;
+
 /// A world between two steps. A copy of it goes its own way.
 #[derive(Clone)]
 pub(super) struct World {
@@ -136,7 +139,7 @@ pub(super) struct World {
     watch: Watch,
     /// Bytes of envelope frames that were sent.
     data_bytes: u64,
-    tell: Option<Rc<RefCell<dyn FnMut(String)>>>,
+    tell: Option<Tell>,
 }
 
 fn habit(random: &mut Seeded, one_in: usize) -> usize {

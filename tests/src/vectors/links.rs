@@ -104,13 +104,11 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
         fields: field(&[1, 40_000]),
         ..hello.clone()
     };
-    let digests = Digests {
-        entries: vec![(chat, [0xD1; 16])],
-        last: true,
-    };
-    let no_digests = Digests {
-        entries: Vec::new(),
-        last: true,
+    let digests = |entries| {
+        Frame::Digests(Digests {
+            entries,
+            last: true,
+        })
     };
     let identity = IdentityFrame {
         company: acme.id(),
@@ -138,8 +136,8 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
             "hello with unknown numbered fields",
             Frame::Hello(newer_hello),
         ),
-        ("digests", Frame::Digests(digests)),
-        ("digests of no chats", Frame::Digests(no_digests)),
+        ("digests", digests(vec![(chat, [0xD1; 16])])),
+        ("digests of no chats", digests(Vec::new())),
         ("identity", Frame::Identity(identity)),
         ("owner", Frame::Owner(owner)),
         ("envelopes", Frame::Envelopes(envelopes)),

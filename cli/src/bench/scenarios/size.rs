@@ -52,20 +52,7 @@ pub async fn size(
 ) -> Result<(), Failure> {
     let texts = context.texts;
     let mut ground = Ground::open(folder, texts).await?;
-    let begun = Instant::now();
-    let mut written = 0;
-    while written < plan.size {
-        let step = FILL_STEP.min(plan.size - written);
-        ground.fill(step).await?;
-        written += step;
-        let values = [("written", written.into()), ("of", plan.size.into())];
-        context.output.hint("bench-filling", &values);
-    }
-    scenario.count("messages", f64::from(plan.size));
-    scenario.count(
-        "fill_messages_per_s",
-        f64::from(plan.size) / begun.elapsed().as_secs_f64(),
-    );
+    fill(&mut ground, scenario, plan.size, context).await?;
     tokio::time::sleep(IDLE_AFTER).await;
     let memory = Figure::new(
         "size.memory_mib",
@@ -115,6 +102,27 @@ pub async fn size(
     ];
     scenario.figures.extend(figures);
     ground.close().await
+}
+
+async fn fill(
+    ground: &mut Ground,
+    scenario: &mut Scenario,
+    messages: u32,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut written = 0;
+    while written < messages {
+        let step = FILL_STEP.min(messages - written);
+        ground.fill(step).await?;
+        written += step;
+        let values = [("written", written.into()), ("of", messages.into())];
+        context.output.hint("bench-filling", &values);
+    }
+    scenario.count("messages", f64::from(messages));
+    let rate = f64::from(messages) / begun.elapsed().as_secs_f64();
+    scenario.count("fill_messages_per_s", rate);
+    Ok(())
 }
 
 /// Seconds from the start of a killed node until it has shown the newest page, and a message each way has arrived.

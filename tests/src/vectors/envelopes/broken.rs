@@ -161,6 +161,28 @@ fn chain_vector(name: &str, envelopes: &[SealedEnvelope]) -> Vector {
 }
 
 /// A stream from its first envelope on: links, clocks, citations and epochs.
+/// Two envelopes that cite the owner's log in these terms.
+fn succeeded(talk: &Talk, name: &str, terms: [u32; 2]) -> Vector {
+    let key = cast::acme().node;
+    let mut header = talk.acme[0].header.clone();
+    header.owner_at.term = terms[0];
+    let first = resigned(&header, &key, &talk.acme[0].sealed.payloads);
+    let mut next = talk.acme[1].header.clone();
+    next.prev = first.hash();
+    next.owner_at = Position {
+        term: terms[1],
+        ..next.owner_at
+    };
+    // The greater term has the smaller number.
+    next.owner_at.seq = if terms[0] < terms[1] { 1 } else { 99 };
+    let next = resigned(&next, &key, &talk.acme[1].sealed.payloads);
+    let head = Head {
+        seq: 4,
+        hash: next.hash(),
+    };
+    chain_vector(name, &[first, next]).value(&tree(&head))
+}
+
 pub(super) fn chains(talk: &Talk) -> Vec<Vector> {
     let key = cast::acme().node;
     let sealed: Vec<SealedEnvelope> = talk.acme.iter().map(|e| e.sealed.clone()).collect();
@@ -176,31 +198,16 @@ pub(super) fn chains(talk: &Talk) -> Vec<Vector> {
         seq: at.seq - 1,
         ..at
     };
-    let succeeded = |name: &str, terms: [u32; 2]| {
-        let mut header = talk.acme[0].header.clone();
-        header.owner_at.term = terms[0];
-        let first = resigned(&header, &key, &talk.acme[0].sealed.payloads);
-        let mut next = talk.acme[1].header.clone();
-        next.prev = first.hash();
-        next.owner_at = Position {
-            term: terms[1],
-            ..next.owner_at
-        };
-        // The greater term has the smaller number.
-        next.owner_at.seq = if terms[0] < terms[1] { 1 } else { 99 };
-        let next = resigned(&next, &key, &talk.acme[1].sealed.payloads);
-        let head = Head {
-            seq: 4,
-            hash: next.hash(),
-        };
-        chain_vector(name, &[first, next]).value(&tree(&head))
-    };
     vec![
         good,
-        succeeded("stream, a later term with a smaller number", [0, 1]),
+        succeeded(talk, "stream, a later term with a smaller number", [0, 1]),
         Vector {
             value: None,
-            ..succeeded("stream, an earlier term with a greater number", [1, 0])
+            ..succeeded(
+                talk,
+                "stream, an earlier term with a greater number",
+                [1, 0],
+            )
         }
         .refused("citation_went_back"),
         broken("stream, wrong prev", "gap", &|header| {
