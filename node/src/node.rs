@@ -236,7 +236,7 @@ impl CoreThread {
                 self.core.metrics.partner_connected(&name, true);
                 self.core.link_up(company, live);
             }
-            Content::Frame(frame) => self.core.frame(company, link, frame),
+            Content::Frame(frame) => self.core.frame(company, link, *frame),
             Content::Garbage(bytes) => self.core.garbage(company, link, &bytes),
             Content::Down(reason) => {
                 tracing::debug!(partner = %company.short(), %reason, "session ended");

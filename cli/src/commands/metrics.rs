@@ -75,7 +75,9 @@ mod tests {
 
     #[test]
     fn figures_have_names_labels_and_values() {
-        let check = |line: &str, expected: Option<(&str, &[(&str, &str)], serde_json::Value)>| {
+        /// Name, labels and value.
+        type Sample<'a> = (&'a str, &'a [(&'a str, &'a str)], serde_json::Value);
+        let check = |line: &str, expected: Option<Sample<'_>>| {
             let expected = expected.map(|(name, labels, value)| Figure {
                 name: name.to_owned(),
                 labels: labels

@@ -34,7 +34,7 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) enum Content {
     Up(LiveLink),
-    Frame(Frame),
+    Frame(Box<Frame>),
     Garbage(Bytes),
     Down(DownReason),
 }
@@ -136,8 +136,9 @@ impl Queue {
                     return Some(piece(Content::Garbage(bytes), share));
                 };
                 let pieces = frame.pieces(PIECE_ITEMS).into_iter();
-                self.pieces
-                    .extend(pieces.map(|frame| piece(Content::Frame(frame), share.clone())));
+                self.pieces.extend(
+                    pieces.map(|frame| piece(Content::Frame(Box::new(frame)), share.clone())),
+                );
                 self.pieces.pop_front()
             }
         }
