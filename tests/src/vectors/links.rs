@@ -114,10 +114,8 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
         company: acme.id(),
         records: acme.identity.records().cloned().collect(),
     };
-    let owner = OwnerFrame {
-        chat,
-        records: talk.chat.records.clone(),
-    };
+    let records = talk.chat.records.clone();
+    let owner = OwnerFrame { chat, records };
     let mut erased = EnvelopeItem::whole(talk.acme[0].sealed.clone());
     erased.envelope.payloads[1].0.clear();
     erased.erasures.push(proof(&talk.acme[2], 1, 0));
@@ -130,6 +128,7 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
     samples[0].heads.insert(0, Head::START);
     let mut invited = Chat::start(cast::acme(), History::FULL);
     let at = invited.invite(globex.id());
+    let directs = vec![globex.id(), cast::initech().id()];
     let mut frames = vec![
         ("hello", Frame::Hello(hello)),
         (
@@ -152,11 +151,8 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
                 streams: samples,
             }),
         ),
+        ("direct", Frame::Direct(directs)),
     ];
-    frames.push((
-        "direct",
-        Frame::Direct(vec![globex.id(), cast::initech().id()]),
-    ));
     frames.extend(frontiers(talk));
     frames
 }
