@@ -286,6 +286,7 @@ impl Core {
     pub fn finish_round(&mut self) -> Result<RoundDone, StoreError> {
         self.write_posts();
         self.answer_asks();
+        self.replicate(|replicator, cx| replicator.publish(cx));
         self.keep_chats();
         let began = Instant::now();
         let committed = self.store.commit();

@@ -1,7 +1,8 @@
 //! The replicator: decides what a node stores, sends and believes. A state machine, not a service.
 //!
 //! Every call takes `now`, randomness and a read-only view of the log, and leaves [`Output`]s. The shell's rule, in this
-//! order: call -> make everything to store durable in one append -> call [`Replicator::pump`] and send what it returns.
+//! order: call -> [`Replicator::publish`] -> make everything to store durable in one append -> call [`Replicator::pump`] and
+//! send what it returns.
 //! What was stored is readable through [`ReadLog`] at once. A crash in between only means that things are sent again:
 //! the log is the outbox, and what a partner lacks is this log less the partner's frontier.
 

@@ -443,6 +443,7 @@ impl Hand {
         for chat in std::mem::take(&mut self.asked) {
             self.join(chat);
         }
+        self.call(|replicator, cx| replicator.publish(cx));
         let sends = self.call(|replicator, cx| replicator.pump(cx));
         for send in sends {
             let Some((_, key)) = self.victim else { return };

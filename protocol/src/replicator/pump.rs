@@ -30,9 +30,14 @@ pub(super) const BATCH_BYTES: usize = limits::FRAME_BYTES / 2;
 const IDLE_COMPARE_MOST_MS: u64 = 600_000;
 
 impl Replicator {
+    /// Makes the registers that are due. To be called before everything so far is made durable: what was sent of them and
+    /// then forgotten in a crash would let others see a node take back what it said.
+    pub fn publish(&mut self, cx: &mut Context<'_>) {
+        self.publish_due(cx);
+    }
+
     /// To be called after everything in the outputs so far is durable. Returns the frames to send.
     pub fn pump(&mut self, cx: &mut Context<'_>) -> Vec<Send> {
-        self.publish_due(cx);
         let linked: Vec<CompanyId> = self
             .partners
             .iter()
@@ -276,9 +281,25 @@ impl Replicator {
             return true;
         }
         self.pump_wraps(cx, partner, chat_id, frames);
+        if self.may_be_removed(partner, chat_id) {
+            return true;
+        }
         let finished = self.pump_streams(cx, partner, chat_id, frames);
         self.pump_registers(partner, chat_id, frames);
         finished
+    }
+
+    /// The partner knows owner records that this node lacks, and says nothing of what it holds: either of the two was
+    /// removed there. Its records tell; until then nothing is sent that it may hold, or may not take.
+    fn may_be_removed(&self, partner: CompanyId, chat_id: ChatId) -> bool {
+        let link = self.partners.get(&partner);
+        let link = link.and_then(|partner| partner.link.as_ref());
+        let theirs = link.and_then(|link| link.theirs.get(&chat_id));
+        let chat = self.chats.get(&chat_id);
+        theirs.zip(chat).is_some_and(|(theirs, chat)| {
+            let owner = chat.owner();
+            theirs.heads.is_empty() && theirs.owner_seq > owner.head().seq && !owner.is_frozen()
+        })
     }
 
     fn processed(&self, partner: CompanyId) -> u64 {

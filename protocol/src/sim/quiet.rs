@@ -63,12 +63,15 @@ impl Quiet {
         let (result, out) = self.nodes[node].call(self.now, act);
         self.outputs
             .extend(out.into_iter().map(|output| (node, output)));
-        self.nodes[node].commit();
         self.pump(node);
         result
     }
 
     fn pump(&mut self, node: usize) {
+        let published = self.nodes[node].publish(self.now);
+        self.outputs
+            .extend(published.into_iter().map(|output| (node, output)));
+        self.nodes[node].commit();
         let (sends, out) = self.nodes[node].pump(self.now);
         self.outputs
             .extend(out.into_iter().map(|output| (node, output)));

@@ -203,6 +203,11 @@ impl Shell {
             .unwrap_or(0)
     }
 
+    /// The registers that are due. To be called before [`Shell::commit`].
+    pub fn publish(&mut self, now: Time) -> Vec<Output> {
+        self.call(now, |replicator, cx| replicator.publish(cx)).1
+    }
+
     /// The frames that may leave now. To be called after [`Shell::commit`].
     pub fn pump(&mut self, now: Time) -> (Vec<Send>, Vec<Output>) {
         self.call(now, |replicator, cx| replicator.pump(cx))

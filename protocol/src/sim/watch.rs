@@ -54,21 +54,12 @@ pub(super) struct PerNode {
     pub restored: bool,
     /// It was put back to an older copy and could not know.
     pub rolled_back: bool,
-    /// It started again without its last registers, which need not be durable when they are sent.
-    restarted: bool,
-    clock_set_back: bool,
     stated: BTreeMap<(ChatId, NodeKey), Vec<StreamCut>>,
     read: BTreeMap<(ChatId, NodeKey, Handle), Vec<StreamCut>>,
     asked: BTreeMap<(ChatId, Handle), Vec<Head>>,
 }
 
 impl PerNode {
-    /// It may number its registers anew, below those that others have of it, until a partner brings them back: it lost
-    /// some, and its clock or its journal is behind.
-    fn may_repeat_numbers(&self) -> bool {
-        self.restored || self.rolled_back || self.restarted && self.clock_set_back
-    }
-
     /// Something is not durable yet.
     fn waits(&self) -> bool {
         !(self.uncommitted.is_empty()
@@ -139,10 +130,6 @@ impl Watch {
         Rc::make_mut(self.per.get_mut(index).expect("as many as there are nodes"))
     }
 
-    pub(super) fn clock_set_back(&mut self, index: usize) {
-        self.node_mut(index).clock_set_back = true;
-    }
-
     /// It was put back to an older copy, and could know so or not.
     pub(super) fn put_back(&mut self, index: usize, unknowing: bool) {
         let node = self.node_mut(index);
@@ -203,7 +190,6 @@ impl Watch {
     /// A node has started again. Without an older copy nothing that was durable may be missing.
     pub fn restarted(&mut self, index: usize, shell: &Shell, older_copy: bool) -> Checked {
         let node = Rc::make_mut(self.per.get_mut(index).expect("as many as there are nodes"));
-        node.restarted = true;
         node.uncommitted.clear();
         node.clocks_uncommitted.clear();
         node.shown_uncommitted.clear();

@@ -19,7 +19,7 @@ use super::shell::{Company, Entry, Shell};
 use super::watch::{Cause, Checked, Watch};
 use crate::clock::Time;
 use crate::ids::{ChatId, CompanyId, Handle};
-use crate::replicator::{Bug, Context, Record, Replicator};
+use crate::replicator::{Bug, Context, Output, Record, Replicator};
 use crate::suite::Suite;
 
 /// Steps of a world before it is healed: at least the first, fewer than both together.
@@ -332,16 +332,14 @@ impl World {
     /// The shell's rule: make durable, then send.
     fn flush(&mut self, index: usize) -> Checked {
         let hurries = self.hurries(index);
+        let now = self.now_at(index);
+        let published = self.node_mut(index).publish(now);
+        self.look_at(index, &published)?;
         if !hurries {
             self.commit(index);
         }
-        let now = self.now_at(index);
         let (sends, outputs) = self.node_mut(index).pump(now);
-        for output in &outputs {
-            self.note(|| format!("  node {index}: {}", told(output)));
-        }
-        let node = self.nodes.get(index).expect("as many as there are nodes");
-        self.watch.observe(index, node, Cause::Timer, &outputs)?;
+        self.look_at(index, &outputs)?;
         for send in sends {
             self.watch.counts.frames += 1;
             let node = self.nodes.get(index).expect("as many as there are nodes");
@@ -352,6 +350,14 @@ impl World {
             self.enqueue(index, send.partner, send.frame);
         }
         Ok(())
+    }
+
+    fn look_at(&mut self, index: usize, outputs: &[Output]) -> Checked {
+        for output in outputs {
+            self.note(|| format!("  node {index}: {}", told(output)));
+        }
+        let node = self.nodes.get(index).expect("as many as there are nodes");
+        self.watch.observe(index, node, Cause::Timer, outputs)
     }
 
     fn commit(&mut self, index: usize) {

@@ -141,12 +141,13 @@ impl World {
         act: impl FnOnce(&mut Replicator, &mut Context<'_>) -> T,
     ) -> T {
         let (result, _) = self.nodes[node].call(self.now, act);
-        self.nodes[node].commit();
         self.pump(node);
         result
     }
 
     fn pump(&mut self, node: usize) {
+        self.nodes[node].publish(self.now);
+        self.nodes[node].commit();
         let (sends, _) = self.nodes[node].pump(self.now);
         for send in sends {
             let to = self.nodes.iter().position(|node| node.id() == send.partner);

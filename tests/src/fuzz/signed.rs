@@ -427,8 +427,9 @@ fn refusal(output: &crossport_protocol::replicator::Output) -> Option<String> {
 
 /// What the node sends in answer must be good frames.
 fn answer(node: &mut Shell, stage: &Stage) {
-    let (sends, _) = node.pump(stage.now);
+    node.publish(stage.now);
     node.commit();
+    let (sends, _) = node.pump(stage.now);
     for send in sends {
         let frame = Frame::decode(&send.frame);
         assert!(

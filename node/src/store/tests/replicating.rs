@@ -226,6 +226,7 @@ fn sync(one: &mut Node, other: &mut Node) {
 }
 
 fn carry(from: &mut Node, to: &mut Node, sender: CompanyId) -> usize {
+    from.call(|replicator, cx| replicator.publish(cx));
     from.commit();
     let sends = from.call(|replicator, cx| replicator.pump(cx));
     for send in &sends {

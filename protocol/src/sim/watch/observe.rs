@@ -359,8 +359,8 @@ impl Watch {
             .node_mut(index)
             .stated
             .insert(key, content.heads.clone());
-        let lost = self.node(author).may_repeat_numbers();
-        let excused = lost || owner.is_some_and(|owner| owner.members().count() < 2);
+        let lost = self.node(author).restored || self.node(author).rolled_back;
+        let excused = lost || behind || owner.is_some_and(|owner| owner.members().count() < 2);
         let kept = self.covers(
             shell,
             chat,
@@ -411,7 +411,7 @@ impl Watch {
         ) else {
             return Ok(());
         };
-        let excused = self.node(author).may_repeat_numbers();
+        let excused = self.node(author).restored || self.node(author).rolled_back;
         for entry in entries {
             let key = (chat, node, entry.handle);
             let before = self.node_mut(index).read.insert(key, entry.heads.clone());

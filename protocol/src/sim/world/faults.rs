@@ -225,9 +225,6 @@ impl World {
             (Fault::ClockBack, -ms)
         };
         self.watch.counts.fault(fault);
-        if ms < 0 {
-            self.watch.clock_set_back(index);
-        }
         if let Some(offset) = self.offsets_ms.get_mut(index) {
             *offset += ms;
         }
