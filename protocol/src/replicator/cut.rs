@@ -79,6 +79,16 @@ impl Replicator {
             });
             begun.push((stream, tips, span.from, closed));
         }
+        // A head that only said where an earlier history began is nothing that is held, unless this one begins there too.
+        let beginnings = begun.iter().flat_map(|(_, tips, _, _)| tips);
+        let starts: Vec<Head> = beginnings.map(|tip| tip.head).collect();
+        let is_held =
+            |head: &Head| starts.contains(head) || past.link(&chat_id, &head.hash).is_some();
+        for state in chat.core.streams.values_mut() {
+            state.tips.retain(|tip| is_held(&tip.head));
+            state.delivered.retain(is_held);
+        }
+        chat.core.streams.retain(|_, state| !state.tips.is_empty());
         for (stream, tips, span, closed) in begun {
             let state = chat.core.streams.entry(stream).or_default();
             state.span = span;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Cause, Checked, Watch, known_of};
 use crate::envelope::VerifiedEnvelope;
 use crate::frame::EnvelopeItem;
-use crate::ids::{ChatId, EventId, Hash, Head, NodeKey};
+use crate::ids::{ChatId, EventId, Hash, Head, NodeKey, StreamId};
 use crate::owner_log::{Body, Standing, StreamCut};
 use crate::read::ReadRegister;
 use crate::replicator::{Alarm, Output, Record, Register};
@@ -337,12 +337,12 @@ impl Watch {
         };
         let owner = shell.replicator.chat(&chat).map(|chat| chat.owner());
         let spans = owner.into_iter().flat_map(|owner| owner.spans());
-        let base: Vec<Head> = spans
+        let base: Vec<(StreamId, Head)> = spans
             .filter(|(company, _)| **company == content.company)
             .flat_map(|(_, spans)| spans.iter().flat_map(|span| &span.base))
-            .map(|(_, tip)| tip.head)
+            .map(|(stream, tip)| (*stream, tip.head))
             .collect();
-        let begins = |head: &Head| base.contains(head);
+        let begins = |head: &Head| base.iter().any(|(_, begin)| begin == head);
         let ever = &self.node(author).ever_committed;
         let heads = content.heads.iter().flat_map(|cut| &cut.heads);
         // An observer that is behind does not know where the author's history begins.
@@ -361,12 +361,16 @@ impl Watch {
             .insert(key, content.heads.clone());
         let lost = self.node(author).restored || self.node(author).rolled_back;
         let excused = lost || behind || owner.is_some_and(|owner| owner.members().count() < 2);
-        let kept = self.covers(
-            shell,
-            chat,
-            &content.heads,
-            before.as_deref().unwrap_or(&[]),
-        );
+        // A history that began anew holds nothing of what lies before.
+        let mut before = before.unwrap_or_default();
+        for cut in &mut before {
+            let begun = |head: &Head| {
+                let mut begins = base.iter().filter(|(stream, _)| *stream == cut.stream);
+                begins.any(|(_, begin)| head.seq <= begin.seq)
+            };
+            cut.heads.retain(|head| !begun(head));
+        }
+        let kept = self.covers(shell, chat, &content.heads, &before);
         self.counts
             .check(Invariant::DeliveredNeverBack, excused || kept, || {
                 format!(

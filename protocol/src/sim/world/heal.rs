@@ -137,17 +137,23 @@ impl World {
             .filter(|index| self.is_up(*index) && self.owner_log(*index, chat).is_some())
             .collect();
         let mut circles = Vec::new();
-        for reach in self.connected(&here) {
+        let mut open = self.connected(&here);
+        while let Some(reach) = open.pop() {
             let longest = reach
                 .iter()
                 .filter_map(|index| self.owner_log(*index, chat))
                 .max_by_key(|owner| owner.head().seq);
             let Some(longest) = longest else { continue };
-            let members = reach.iter().copied().filter(|index| {
-                let company = self.watch.company(*index);
-                longest.is_member(&company)
-            });
-            circles.extend(self.connected(&members.collect()));
+            let members: BTreeSet<usize> = reach
+                .iter()
+                .copied()
+                .filter(|index| longest.is_member(&self.watch.company(*index)))
+                .collect();
+            // Who takes no part passes nothing on: what it knows counts only among those who are left when it is not.
+            match members.len() == reach.len() {
+                true => circles.push(reach),
+                false => open.extend(self.connected(&members)),
+            }
         }
         circles
     }

@@ -4,6 +4,10 @@ use crate::frame::Frame;
 use crate::owner_log::StreamCut;
 use crate::replicator::{Output, Record, Register};
 use crate::sim::log::header_of;
+use crate::suite::Suite;
+
+/// Of the body of an owner record: enough for its kind and the company that it concerns.
+const BODY_CHARACTERS: usize = 80;
 
 /// An output in a line, without the bytes.
 pub(super) fn told(output: &Output) -> String {
@@ -21,7 +25,17 @@ pub(super) fn told(output: &Output) -> String {
                 header.epoch
             )
         }
-        Output::Store(Record::Owner { record, .. }) => format!("stores record {:?}", record.hash()),
+        Output::Store(Record::Owner { chat, record }) => {
+            let [keyed, real] =
+                [Suite::KeyedHash, Suite::Ed25519].map(|suite| record.verify(suite));
+            let held = keyed.or(real);
+            let told = held.map_or(String::new(), |(header, body)| {
+                let body = format!("{body:?}");
+                let body: String = body.chars().take(BODY_CHARACTERS).collect();
+                format!(" at {}: {body}", header.seq)
+            });
+            format!("stores record {:?} of {chat:?}{told}", record.hash())
+        }
         Output::Store(record) => format!("stores {record:?}"),
         Output::Delivered { envelope, .. } => format!("shows {:?}", envelope.hash),
         Output::StoreRegister(Register::Statement(held)) => {
