@@ -346,12 +346,28 @@ impl Replicator {
         Refusal::Record(RecordError::Fork(seq))
     }
 
+    /// This company takes part again and still has what it held. To a stranger its partners said nothing of what they
+    /// hold: asked once more, they are not sent all of it.
+    fn ask_what_members_hold(&mut self, chat_id: ChatId) {
+        let chat = self.chats.get(&chat_id);
+        if chat.is_none_or(|chat| chat.core.streams.is_empty()) {
+            return;
+        }
+        let partners = self.partners.values_mut();
+        let links = partners.filter_map(|partner| partner.link.as_mut());
+        for theirs in links.filter_map(|link| link.theirs.get_mut(&chat_id)) {
+            theirs.known = false;
+            theirs.asked = false;
+        }
+    }
+
     fn after_record(&mut self, cx: &mut Context<'_>, origin: Origin, chat_id: ChatId, body: &Body) {
         match body {
             Body::Add(add) if add.acceptance.company == self.company => {
                 if let Some(chat) = self.chats.get_mut(&chat_id) {
                     chat.core.accepted = None;
                 }
+                self.ask_what_members_hold(chat_id);
                 self.begin_history(cx, chat_id);
                 self.deliver_waiting(cx, origin, chat_id);
             }
