@@ -229,6 +229,11 @@ impl Replicator {
             theirs.heads = heads.map(|cut| (cut.stream, cut.heads)).collect();
             let gaps = body.gaps.into_iter();
             theirs.gaps = gaps.map(|cut| (cut.stream, cut.heads)).collect();
+            let gapped = theirs.heads.iter();
+            let gapped = gapped.filter(|(stream, _)| theirs.gaps.contains_key(stream));
+            theirs.beside_gaps = gapped
+                .map(|(stream, heads)| (*stream, heads.clone()))
+                .collect();
             theirs.statements = body.statements.into_iter().collect();
             theirs.reads = by_part(body.reads);
             if !theirs.fork_told {

@@ -187,8 +187,10 @@ pub(super) fn fill_gaps(
             .iter()
             .filter(|gap| log.link(&chat, &gap.hash).is_some())
         {
+            let said = theirs.beside_gaps.get(&stream).into_iter().flatten();
             let before = heads
                 .iter()
+                .chain(said)
                 .filter(|head| is_ancestor(log, &chat, **head, *gap));
             let mut sending = Sending {
                 chat,

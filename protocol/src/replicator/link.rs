@@ -119,6 +119,8 @@ pub(super) struct Theirs {
     pub heads: BTreeMap<StreamId, Vec<Head>>,
     /// Heads whose past the partner lacks.
     pub gaps: BTreeMap<StreamId, Vec<Head>>,
+    /// All heads of those streams as the partner said them: what is on its way must not hide where a gap begins.
+    pub beside_gaps: BTreeMap<StreamId, Vec<Head>>,
     pub statements: BTreeMap<NodeKey, u64>,
     pub reads: BTreeMap<(NodeKey, u16), u64>,
     pub missing_epochs: BTreeSet<u32>,
