@@ -222,18 +222,9 @@ impl Replicator {
         }
         if body.reply || body.answers || !theirs.known {
             theirs.known = true;
-            let heads = body
-                .streams
-                .into_iter()
-                .filter(|cut| !stale.contains(&cut.stream));
-            theirs.heads = heads.map(|cut| (cut.stream, cut.heads)).collect();
-            let gaps = body.gaps.into_iter();
-            theirs.gaps = gaps.map(|cut| (cut.stream, cut.heads)).collect();
-            let gapped = theirs.heads.iter();
-            let gapped = gapped.filter(|(stream, _)| theirs.gaps.contains_key(stream));
-            theirs.beside_gaps = gapped
-                .map(|(stream, heads)| (*stream, heads.clone()))
-                .collect();
+            let streams = body.streams.into_iter();
+            let streams = streams.filter(|cut| !stale.contains(&cut.stream));
+            theirs.hold(streams.collect(), body.gaps);
             theirs.statements = body.statements.into_iter().collect();
             theirs.reads = by_part(body.reads);
             if !theirs.fork_told {

@@ -8,7 +8,7 @@ use super::{Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
 use crate::frame::{BUILD, EnvelopesFrame, Frame, Hello, OwnerFrame, VERSION};
 use crate::ids::{ChatId, CompanyId, Head, NodeKey, Position, StreamId};
-use crate::owner_log::{Body, RecordError};
+use crate::owner_log::{Body, RecordError, StreamCut};
 use crate::wrap::{self, Wrap};
 
 /// Chats in one digest frame: 48 bytes each, well below a frame.
@@ -128,6 +128,21 @@ pub(super) struct Theirs {
     pub fork_told: bool,
     /// The invitation whose acceptance was sent.
     pub accepted: Option<Position>,
+}
+
+impl Theirs {
+    /// The partner holds these heads, and lacks what lies before some of them.
+    pub(super) fn hold(&mut self, streams: Vec<StreamCut>, gaps: Vec<StreamCut>) {
+        let by_stream = |cuts: Vec<StreamCut>| {
+            let cuts = cuts.into_iter().map(|cut| (cut.stream, cut.heads));
+            cuts.collect::<BTreeMap<StreamId, Vec<Head>>>()
+        };
+        self.heads = by_stream(streams);
+        self.gaps = by_stream(gaps);
+        self.beside_gaps = self.heads.clone();
+        self.beside_gaps
+            .retain(|stream, _| self.gaps.contains_key(stream));
+    }
 }
 
 impl PartnerLink {
