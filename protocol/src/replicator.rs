@@ -12,6 +12,7 @@ mod cut;
 mod delivery;
 mod erasure;
 mod frontier;
+mod greeting;
 mod identities;
 mod ingest;
 mod lacking;

@@ -15,19 +15,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use crossport_node::api::facade::{Caller, Feed, Lang, UseCases};
-use crossport_node::api::types::{Change, PageQuery};
-use crossport_protocol::ids::{ChatId, LocalId};
+use crossport_node::api::types::Change;
+use crossport_protocol::ids::ChatId;
 use futures::StreamExt as _;
 use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 use tokio::sync::watch;
 
 use super::Mallory;
 use super::scene::Scene;
-use crate::world::{Company, Folder, OPERATOR};
+use crate::world::{Company, Folder};
 
 const FOLDER: &str = "CROSSPORT_STORM_FOLDER";
 const ADDRESS: &str = "CROSSPORT_STORM_ADDRESS";
 const CHAT: &str = "CROSSPORT_STORM_CHAT";
+const USER: &str = "CROSSPORT_STORM_USER";
+const SESSION: &str = "CROSSPORT_STORM_SESSION";
 
 /// What the attacked process may ever have resident. An idle one has some 30 MiB; the network's own bounds (see its
 /// `limits`) add 32 MiB of events and 16 MiB for each partner, and the rest is room for allocators on two cores.
@@ -158,6 +160,7 @@ impl Siege {
             mut acme,
             globex,
             mallory,
+            anna,
             boris,
             shared,
             private,
@@ -169,7 +172,7 @@ impl Siege {
             bail!("the scene's folder is its own")
         };
         let private = private.to_string();
-        let child = Running::start(folder, &address, &private)?;
+        let child = Running::start(folder, &address, &private, anna)?;
         let mut siege = Siege {
             feed: globex
                 .node()
@@ -302,7 +305,7 @@ pub async fn be_the_child() -> Result<bool> {
     };
     setrlimit(Resource::As, limit)?;
     let mut company = Company::open("Acme", Path::new(&folder), &address).await?;
-    let anna = anna(&company).await?;
+    let anna = anna()?;
     let mut feed = company
         .node()
         .changes(anna, Some(chat.clone()), None)
@@ -332,27 +335,11 @@ pub async fn be_the_child() -> Result<bool> {
     Ok(true)
 }
 
-/// Acts for Anna without a session: who may sign in is tested elsewhere.
-async fn anna(company: &Company) -> Result<Caller> {
-    let users = company
-        .node()
-        .users(OPERATOR, PageQuery::default())
-        .await?
-        .items;
-    let anna = users
-        .into_iter()
-        .find(|user| user.person.nickname == "anna")
-        .context("Anna is there")?;
-    let user: LocalId = anna
-        .person
-        .id
-        .split_once('.')
-        .context("a person id")?
-        .1
-        .parse()?;
+/// Anna as she signed in before her node was started again: the session outlives that.
+fn anna() -> Result<Caller> {
     Ok(Caller {
-        user,
-        session: [0; 32],
+        user: std::env::var(USER)?.parse()?,
+        session: serde_json::from_str(&std::env::var(SESSION)?)?,
         administrator: false,
         lang: Lang::En,
     })
@@ -365,12 +352,19 @@ struct Running {
 }
 
 impl Running {
-    fn start(folder: tempfile::TempDir, address: &str, chat: &str) -> Result<Running> {
+    fn start(
+        folder: tempfile::TempDir,
+        address: &str,
+        chat: &str,
+        anna: Caller,
+    ) -> Result<Running> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(["--exact", "hostile_load::child_node", "--nocapture"])
             .env(FOLDER, folder.path())
             .env(ADDRESS, address)
             .env(CHAT, chat)
+            .env(USER, anna.user.to_string())
+            .env(SESSION, serde_json::to_string(&anna.session)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
