@@ -13,6 +13,8 @@ pub use feed::{Feed, Next};
 
 use crate::errors::Failure;
 use crossport_node::api::types::{Code, PROBLEM_CONTENT_TYPE, Problem};
+use crossport_node::reasons;
+use crossport_node::say;
 use crossport_node::texts::Texts;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -180,9 +182,23 @@ impl Client {
             Ok(Ok(sender)) => Ok(sender),
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(self
                 .failure(Code::NotAllowed)
-                .cause(format!("{}: {error}", self.endpoint))),
-            Ok(Err(error)) => Err(self.failure(Code::NodeUnreachable).cause(error.to_string())),
+                .cause(format!("{}: {}", self.endpoint, self.told(&error)))),
+            Ok(Err(error)) => Err(self.failure(Code::NodeUnreachable).cause(self.told(&error))),
         }
+    }
+
+    fn told(&self, error: &std::io::Error) -> String {
+        self.texts.tell(&reasons::system(error))
+    }
+
+    /// A connection that was there and is lost.
+    fn broken(&self, error: &hyper::Error) -> Failure {
+        let words = if error.is_closed() || error.is_incomplete_message() || error.is_canceled() {
+            say!(self.texts, "reason-connection-broke")
+        } else {
+            error.to_string()
+        };
+        self.failure(Code::NodeUnreachable).cause(words)
     }
 
     fn request(
@@ -213,15 +229,11 @@ impl Client {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Lost> {
         if let Err(error) = sender.ready().await {
-            return Err(Lost::Midway(
-                self.failure(Code::NodeUnreachable).cause(error.to_string()),
-            ));
+            return Err(Lost::Midway(self.broken(&error)));
         }
         match tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await {
             Err(_) => Err(Lost::Before(self.failure(Code::TimedOut))),
-            Ok(Err(error)) => Err(Lost::Midway(
-                self.failure(Code::NodeUnreachable).cause(error.to_string()),
-            )),
+            Ok(Err(error)) => Err(Lost::Midway(self.broken(&error))),
             Ok(Ok(response)) => Ok(response),
         }
     }

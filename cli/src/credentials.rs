@@ -65,7 +65,7 @@ impl Credentials {
                 let text = std::fs::read_to_string(&file)
                     .map_err(|error| Failure::io(texts, &shown, &error))?;
                 toml::from_str(&text)
-                    .map_err(|error| Failure::io(texts, &shown, &error.message()))?
+                    .map_err(|error| Failure::content(texts, &shown, &error.message()))?
             }
         };
         Ok(Self {
@@ -112,8 +112,9 @@ impl Credentials {
     /// Written beside and renamed, so that a full disk cannot leave half a file; private from its first byte.
     fn write(&self) -> Result<(), Failure> {
         let shown = self.file.display().to_string();
-        let failed = |error: &dyn std::fmt::Display| Failure::io(self.texts, &shown, error);
-        let text = toml::to_string(&self.content).map_err(|error| failed(&error))?;
+        let failed = |error: &std::io::Error| Failure::io(self.texts, &shown, error);
+        let text = toml::to_string(&self.content)
+            .map_err(|error| Failure::content(self.texts, &shown, &error))?;
         let folder = self
             .file
             .parent()

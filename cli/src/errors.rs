@@ -3,6 +3,7 @@
 //! Owns the exit codes. It must not know how to write to a terminal.
 
 use crossport_node::api::types::{Code, Problem};
+use crossport_node::reasons;
 use crossport_node::texts::Texts;
 use std::process::ExitCode;
 
@@ -37,9 +38,14 @@ impl Failure {
         Self(Box::new(texts.problem(code, subject)))
     }
 
+    /// The content of a file is not what it should be; the reason is for experts.
+    pub fn content(texts: &Texts, subject: &str, reason: &dyn std::fmt::Display) -> Self {
+        Self::new(texts, Code::FileFailed, subject).cause(reason.to_string())
+    }
+
     /// Reading or writing something failed.
-    pub fn io(texts: &Texts, subject: &str, error: &dyn std::fmt::Display) -> Self {
-        Self::new(texts, Code::FileFailed, subject).cause(error.to_string())
+    pub fn io(texts: &Texts, subject: &str, error: &std::io::Error) -> Self {
+        Self::new(texts, Code::FileFailed, subject).cause(texts.tell(&reasons::system(error)))
     }
 
     #[must_use]

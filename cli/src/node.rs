@@ -4,12 +4,16 @@
 //! node is made of.
 
 use crate::errors::Failure;
+use crossport_node::api::ServeError;
 use crossport_node::api::types::{Code, InitReport};
 use crossport_node::config::Config;
 use crossport_node::keystore::KeystoreError;
+use crossport_node::network::{NetworkError, Transport};
 use crossport_node::node::{InitError, NodeError, StartedNode};
+use crossport_node::reasons;
 use crossport_node::say;
 use crossport_node::texts::Texts;
+use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A node that is ready.
@@ -43,7 +47,8 @@ impl Running {
     pub async fn wait_for_signal(mut self, texts: &'static Texts) -> Result<(), Failure> {
         let handler = |kind| {
             signal(kind).map_err(|error| {
-                Failure::new(texts, Code::Failed, "signal").cause(error.to_string())
+                Failure::new(texts, Code::Failed, "signal")
+                    .cause(texts.tell(&reasons::system(&error)))
             })
         };
         let (mut interrupt, mut terminate) = (
@@ -67,44 +72,56 @@ impl Running {
 }
 
 fn failure(error: &NodeError, texts: &'static Texts) -> Failure {
-    if error.is_in_use() {
-        return Failure::new(texts, Code::AlreadyRunning, "up").cause(error.to_string());
-    }
-    let (code, subject, next) = match error {
-        NodeError::Init(InitError::NoName | InitError::BadName) => (
-            Code::ConfigInvalid,
-            "company",
-            Some("crossport up --company NAME".to_owned()),
-        ),
-        NodeError::Init(InitError::Keys(error)) | NodeError::Keys(error) => of_keys(error),
-        NodeError::Init(InitError::File { .. })
-        | NodeError::File { .. }
-        | NodeError::Identity(_) => (Code::FileFailed, "up", None),
-        NodeError::Store(_) => (Code::StorageFailed, "up", None),
-        NodeError::Network(_) | NodeError::Api(_) => (
-            Code::ConfigInvalid,
-            "up",
-            Some(say!(texts, "up-address-try")),
-        ),
-        NodeError::Core => (Code::Failed, "up", None),
+    let (code, subject) = subject(error);
+    let next = match error {
+        _ if error.is_in_use() => None,
+        NodeError::Init(InitError::NoName | InitError::BadName) => {
+            Some("crossport up --company NAME".to_owned())
+        }
+        NodeError::Init(InitError::Keys(KeystoreError::Permissions { path, .. }))
+        | NodeError::Keys(KeystoreError::Permissions { path, .. }) => {
+            Some(format!("chmod -R go-rwx '{}'", path.display()))
+        }
+        NodeError::Network(_) | NodeError::Api(ServeError::Listen { .. }) => {
+            Some(say!(texts, "up-address-try"))
+        }
+        NodeError::Api(ServeError::PlainBeyondLoopback(_)) => {
+            Some("--api-listen 127.0.0.1:8460".to_owned())
+        }
+        _ => None,
     };
-    let failure = Failure::new(texts, code, subject).cause(error.to_string());
+    let failure = Failure::new(texts, code, &subject).cause(texts.tell(&reasons::node(error)));
     match next {
         Some(next) => failure.try_next(next),
         None => failure,
     }
 }
 
-fn of_keys(error: &KeystoreError) -> (Code, &'static str, Option<String>) {
+/// The code, and what its title names: a file, or a key of the configuration.
+fn subject(error: &NodeError) -> (Code, String) {
+    let file = |path: &Path| (Code::FileFailed, path.display().to_string());
+    let config = |key: &str| (Code::ConfigInvalid, key.to_owned());
     match error {
-        KeystoreError::Permissions { path, .. } => (
-            Code::FileFailed,
-            "up",
-            Some(format!("chmod -R go-rwx '{}'", path.display())),
-        ),
-        KeystoreError::WrongPassphrase(_) | KeystoreError::NeedsPassphrase => {
-            (Code::ConfigInvalid, "passphrase_file", None)
-        }
-        _ => (Code::FileFailed, "up", None),
+        _ if error.is_in_use() => (Code::AlreadyRunning, "up".to_owned()),
+        NodeError::Init(InitError::NoName | InitError::BadName) => config("company"),
+        NodeError::Init(InitError::Keys(error)) | NodeError::Keys(error) => match error {
+            KeystoreError::WrongPassphrase(_) | KeystoreError::NeedsPassphrase => {
+                config("passphrase_file")
+            }
+            KeystoreError::Io { path, .. }
+            | KeystoreError::Permissions { path, .. }
+            | KeystoreError::NotAKeyring(path) => file(path),
+            KeystoreError::Hash(_) | KeystoreError::Registers(_) => file(Path::new("keys")),
+        },
+        NodeError::Init(InitError::File { path, .. })
+        | NodeError::File { path, .. }
+        | NodeError::Identity(path) => file(path),
+        NodeError::Store(_) => (Code::StorageFailed, "up".to_owned()),
+        NodeError::Network(NetworkError::Listen { transport, .. }) => config(match transport {
+            Transport::Tcp => "listen_tcp",
+            Transport::Quic => "listen_quic",
+        }),
+        NodeError::Api(_) => config("api_listen"),
+        NodeError::Network(_) | NodeError::Core => (Code::Failed, "up".to_owned()),
     }
 }

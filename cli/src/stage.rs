@@ -57,7 +57,7 @@ pub fn late(what: &str, within: Duration, texts: &Texts) -> Failure {
 /// An id that makes a write repeatable.
 pub fn fresh_id(texts: &Texts) -> Result<String, Failure> {
     let mut random = [0_u8; 10];
-    getrandom::fill(&mut random).map_err(|error| Failure::io(texts, "getrandom", &error))?;
+    getrandom::fill(&mut random).map_err(|error| Failure::content(texts, "getrandom", &error))?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     // A machine that believes to live before 1970 has ids that are as unique, only not in order.
     let millis = since.map_or(0, |since| since.as_millis() as u64);

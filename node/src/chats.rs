@@ -485,7 +485,7 @@ pub(crate) fn refused_act(error: &OwnerActError) -> Refused {
             Code::ChatClosed
         }
     };
-    Refused::new(code, "").detail(error)
+    Refused::new(code, "").because(crate::reasons::owner_act(error), error)
 }
 
 fn check_title(new: &NewChat) -> Answer<Option<String>> {

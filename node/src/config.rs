@@ -11,6 +11,7 @@ mod layers;
 pub use keys::{KEYS, Key, Kind};
 pub use layers::{ConfigError, Origin};
 
+use crate::api::facade::Text;
 use crate::api::types::{ConfigEntry, ConfigReport};
 use crate::texts::Lang;
 use layers::Layers;
@@ -90,7 +91,7 @@ impl Config {
         let layers = Layers::read(sources)?;
         let api_listen: SocketAddr = layers
             .address("api_listen")?
-            .ok_or_else(|| layers.invalid("api_listen", "cannot be off"))?;
+            .ok_or_else(|| layers.invalid("api_listen", Text::key("setting-not-off")))?;
         let api_url = layers.text("api_url")?;
         let config = Self {
             data_dir: PathBuf::from(layers.text("data_dir")?),
@@ -122,13 +123,10 @@ impl Config {
             report: layers.report(),
         };
         if config.data_dir.as_os_str().is_empty() {
-            return Err(layers.invalid("data_dir", "no home folder is known, so name one"));
+            return Err(layers.invalid("data_dir", Text::key("setting-no-home")));
         }
         if config.listen_tcp.is_none() && config.listen_quic.is_none() {
-            return Err(layers.invalid(
-                "listen_tcp",
-                "with listen_quic off too, no partner could reach this node",
-            ));
+            return Err(layers.invalid("listen_tcp", Text::key("setting-unreachable")));
         }
         Ok(config)
     }

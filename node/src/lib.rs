@@ -18,6 +18,7 @@ pub mod paging;
 pub mod partners;
 pub mod people;
 pub mod random;
+pub mod reasons;
 pub mod registers;
 pub mod status;
 pub mod store;

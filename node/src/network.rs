@@ -46,6 +46,7 @@ pub use link::{ConnectionStatus, PingError, SendError};
 pub use pairing::PairError;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
@@ -97,7 +98,7 @@ pub enum NetworkError {
     Listen {
         address: SocketAddr,
         transport: Transport,
-        cause: String,
+        cause: io::Error,
     },
     #[error("no random numbers: {0}")]
     Random(String),

@@ -27,7 +27,7 @@ use crate::store::StoreError;
 
 use sending::{Sending, Sent};
 pub(crate) use starting::bare_replicator;
-pub use starting::{InitError, NodeError, StartedNode, describe, init, start};
+pub use starting::{InitError, NAME_CHARS_MAX, NodeError, StartedNode, describe, init, start};
 use waiting::{Arrival, Content, Piece, Waiting};
 
 /// Inputs that may wait for the core: bounds memory, and slows clients and partners down when the disk is slow.

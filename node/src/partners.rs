@@ -9,7 +9,7 @@ use crossport_protocol::identity::IdentityLog;
 use crossport_protocol::ids::{CompanyId, NodeKey};
 use crossport_protocol::pairing::{self, PairReply, PairRequest, Ticket, TicketError, refusal};
 
-use crate::api::facade::{Answer, Operator, Refused};
+use crate::api::facade::{Answer, Operator, Refused, Text};
 use crate::api::types::{
     Code, Company, Invitation, Invite, Partner as ApiPartner, PartnerLine, PartnerState,
 };
@@ -107,8 +107,8 @@ impl Core {
 
     /// Checks a ticket and makes the request that the inviter's node is to be sent.
     pub fn pair_request(&self, text: &str) -> Answer<(Ticket, PairRequest)> {
-        let ticket = Ticket::from_text(text)
-            .map_err(|error: TicketError| Refused::new(Code::TicketUnreadable, "").detail(error))?;
+        let ticket =
+            Ticket::from_text(text).map_err(|error: TicketError| unreadable_ticket(&error))?;
         let company = self.replicator.company();
         if ticket.company == company {
             return Err(Code::TicketOwn.into());
@@ -162,7 +162,7 @@ impl Core {
         let log = IdentityLog::read(self.replicator.suite(), ticket.company, &reply.identity);
         let log = log.map_err(|error| unreadable().detail(error))?;
         if !log.lists(&ticket.node) {
-            return Err(unreadable().detail("the node that answered is not one of the company's"));
+            return Err(unreadable().cause(Text::key("reason-not-their-node")));
         }
         self.approve(
             ticket.company,
@@ -480,6 +480,15 @@ pub(crate) fn words(company: &CompanyId) -> Vec<String> {
         .split('-')
         .map(str::to_owned)
         .collect()
+}
+
+fn unreadable_ticket(error: &TicketError) -> Refused {
+    let refused = Refused::new(Code::TicketUnreadable, "");
+    match crate::reasons::ticket(error) {
+        Some(cause) => refused.cause(cause),
+        // The usual cause says it.
+        None => refused,
+    }
 }
 
 fn check_alias(alias: Option<&str>) -> Answer<()> {

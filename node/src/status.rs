@@ -80,7 +80,10 @@ impl Core {
                 let mode = format!("{mode:03o}");
                 (Verdict::Failed, say!(texts, "doctor-readable", mode = mode))
             }
-            Err(error) => (Verdict::Failed, error.to_string()),
+            Err(error) => {
+                let told = texts.tell(&crate::reasons::system(&error.into()));
+                (Verdict::Failed, told)
+            }
         };
         Check {
             name: "permissions".to_owned(),

@@ -7,6 +7,7 @@
 //! House rules of the catalogue: keys are `area-what`; a refusal is `problem-*` with the attributes `.cause` and `.try`
 //! and at most the variable `$subject`; help of a command is `cli-noun-verb` with one attribute per argument.
 
+use crate::api::facade::{Text, TextValue};
 use crate::api::types::{Code, Problem};
 pub use fluent_bundle::FluentValue;
 use fluent_bundle::{FluentArgs, FluentResource, concurrent::FluentBundle};
@@ -112,6 +113,28 @@ impl Texts {
 
     pub fn has(&self, key: &str) -> bool {
         self.bundle.has_message(key)
+    }
+
+    /// A text that was chosen before its language was known.
+    pub fn tell(&self, text: &Text) -> String {
+        match text {
+            Text::Verbatim(text) => text.clone(),
+            Text::Key { key, values } => {
+                let values: Vec<(&str, FluentValue<'_>)> = values
+                    .iter()
+                    .map(|(name, value)| (*name, self.value(value)))
+                    .collect();
+                self.format(key, &values)
+            }
+        }
+    }
+
+    fn value<'a>(&self, value: &'a TextValue) -> FluentValue<'a> {
+        match value {
+            TextValue::Word(word) => FluentValue::from(word.as_str()),
+            TextValue::Number(number) => FluentValue::from(*number),
+            TextValue::Text(text) => FluentValue::from(self.tell(text)),
+        }
     }
 
     /// A refusal with the catalogue's title, cause and next step; `subject` names what it concerns.

@@ -106,7 +106,7 @@ impl Calibration {
 pub fn cpu_of(pid: u32, texts: &Texts) -> Result<Duration, Failure> {
     let file = format!("/proc/{pid}/stat");
     let text = std::fs::read_to_string(&file).map_err(|error| Failure::io(texts, &file, &error))?;
-    let ticks = cpu_ticks(&text).ok_or_else(|| Failure::io(texts, &file, &"utime, stime"))?;
+    let ticks = cpu_ticks(&text).ok_or_else(|| Failure::content(texts, &file, &"utime, stime"))?;
     let per_s = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(ticks as f64 / per_s as f64))
 }
@@ -121,7 +121,7 @@ pub fn memory_of(pid: u32, texts: &Texts) -> Result<u64, Failure> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.map(|kib| kib * 1_024)
-        .ok_or_else(|| Failure::io(texts, &file, &"VmRSS"))
+        .ok_or_else(|| Failure::content(texts, &file, &"VmRSS"))
 }
 
 /// Whether somebody listens on this TCP port of this machine, without disturbing them by a connection.

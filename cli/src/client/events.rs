@@ -4,6 +4,7 @@
 
 use crate::errors::Failure;
 use crossport_node::api::types::{Code, FEED_KEEP_ALIVE_S};
+use crossport_node::say;
 use crossport_node::texts::Texts;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -57,7 +58,12 @@ impl EventStream {
                 Err(_) => return Err(failure(Code::TimedOut)),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => {
-                    return Err(failure(Code::NodeUnreachable).cause(error.to_string()));
+                    let words = if error.is_incomplete_message() || error.is_body_write_aborted() {
+                        say!(self.texts, "reason-connection-broke")
+                    } else {
+                        error.to_string()
+                    };
+                    return Err(failure(Code::NodeUnreachable).cause(words));
                 }
                 Ok(Some(Ok(frame))) => frame,
             };

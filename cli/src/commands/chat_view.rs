@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::errors::Failure;
 use crate::output::{Cell, Column, Format, Look, block, clock, day, line, short_id};
 use crossport_node::api::types::{
-    Chat, CompanyLag, Message, MessageKind, MessagePage, Person, Service, ServiceKind,
+    Chat, CompanyLag, Frozen, Message, MessageKind, MessagePage, Person, Service, ServiceKind,
 };
 use crossport_node::say;
 
@@ -77,10 +77,13 @@ pub fn page(chat: &Chat, page: &MessagePage, context: &mut Context) -> Result<()
     for lag in &chat.overdue {
         hint_lag(None, lag, context);
     }
-    if let Some(reason) = &chat.frozen {
+    if let Some(frozen) = chat.frozen {
+        let reason = match frozen {
+            Frozen::OwnerForked => say!(context.texts, "frozen-owner-forked"),
+        };
         context
             .output
-            .hint("hint-frozen", &[("reason", reason.as_str().into())]);
+            .hint("hint-frozen", &[("reason", reason.into())]);
     }
     Ok(())
 }

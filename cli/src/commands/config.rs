@@ -5,7 +5,7 @@ use crate::errors::Failure;
 use crate::output::{Cell, Column};
 use clap::{Args, Subcommand};
 use crossport_node::api::types::{Code, ConfigEntry};
-use crossport_node::config::{Config as Loaded, ConfigError, Sources};
+use crossport_node::config::{Config as Loaded, ConfigError, Origin, Sources};
 
 #[derive(Debug, Subcommand)]
 pub enum Config {
@@ -29,7 +29,10 @@ const COLUMNS: &[Column<ConfigEntry>] = &[
     },
     Column {
         title: "column-origin",
-        cell: |entry| Cell::Text(entry.origin.clone()),
+        cell: |entry| Cell::Told {
+            text: Origin::parse(&entry.origin).text(),
+            plain: entry.origin.clone(),
+        },
     },
 ];
 
@@ -59,6 +62,8 @@ pub fn load(sources: &Sources, context: &mut Context) -> Result<Loaded, Failure>
         ConfigError::FileUnreadable { path, cause } => {
             Failure::io(context.texts, &path.display().to_string(), cause)
         }
-        _ => context.failure(Code::ConfigInvalid, &error.to_string()),
+        _ => context
+            .failure(Code::ConfigInvalid, &error.subject())
+            .cause(context.texts.tell(&error.text())),
     })
 }

@@ -3,7 +3,8 @@
 use super::partner::state;
 use crate::context::Context;
 use crate::errors::Failure;
-use crate::output::{Cell, Column, line};
+use crate::output::{Cell, Column};
+use crossport_node::api::facade::Text;
 use crossport_node::api::types::{Check, Code, Doctor, PartnerLine, Status, Verdict};
 
 const PARTNER_COLUMNS: &[Column<PartnerLine>] = &[
@@ -57,8 +58,14 @@ fn named(check: &Check) -> Cell {
         "disk" => Cell::Word("check-disk"),
         "permissions" => Cell::Word("check-permissions"),
         "listen" => Cell::Word("check-listen"),
-        // Partners, and checks of a newer node.
-        _ => Cell::Text(check.name.clone()),
+        name => match name.strip_prefix("partner ") {
+            Some(partner) => Cell::Told {
+                text: Text::key("check-partner").with("name", partner),
+                plain: name.to_owned(),
+            },
+            // Checks of a newer node.
+            None => Cell::Text(name.to_owned()),
+        },
     }
 }
 
@@ -120,7 +127,7 @@ pub async fn doctor(context: &mut Context) -> Result<(), Failure> {
     };
     let names = failed
         .iter()
-        .map(|check| line(&check.name))
+        .map(|check| named(check).words(&context.output.look))
         .collect::<Vec<_>>()
         .join(", ");
     let failure = context

@@ -5,6 +5,7 @@
 use super::{line, time};
 use anstyle::{Ansi256Color, Style};
 use comfy_table::{Attribute, CellAlignment, Color};
+use crossport_node::api::facade::Text;
 use crossport_node::api::types::{Mark, Person, Verdict};
 use crossport_node::texts::{FluentValue, Texts};
 use jiff::{Timestamp, tz::TimeZone};
@@ -124,6 +125,11 @@ pub enum Cell {
         overdue: bool,
     },
     Verdict(Verdict),
+    /// A text of the catalogue with its variables; scripts see the plain form.
+    Told {
+        text: Text,
+        plain: String,
+    },
     Lines(Vec<String>),
 }
 
@@ -160,6 +166,7 @@ impl Cell {
             | Self::Id(text)
             | Self::Text(text)
             | Self::Snippet(text)
+            | Self::Told { plain: text, .. }
             | Self::Time(text) => line(text),
             Self::Shown(text) => text.replace('\n', "\\n").replace('\t', "\\t"),
             Self::Word(key) => key
@@ -190,6 +197,15 @@ impl Cell {
         let brown = Style::new().fg_color(Some(Ansi256Color(EXTERNAL).into()));
         match self {
             Self::Named { external: true, .. } => look.paint(brown, &self.plain()),
+            _ => self.plain(),
+        }
+    }
+
+    /// Its words within a sentence.
+    pub fn words(&self, look: &Look) -> String {
+        match self {
+            Self::Word(key) => look.texts.format(key, &[]),
+            Self::Told { text, .. } => line(&look.texts.tell(text)),
             _ => self.plain(),
         }
     }
@@ -233,6 +249,7 @@ impl Cell {
                 };
                 comfy_table::Cell::new(word(verdict_key(*verdict))).fg(Color::AnsiValue(color))
             }
+            Self::Told { text, .. } => comfy_table::Cell::new(line(&look.texts.tell(text))),
             Self::Lines(lines) => comfy_table::Cell::new(
                 lines
                     .iter()

@@ -106,7 +106,7 @@ impl NodeProcess {
             .and_then(|pid| Pid::from_raw(pid.cast_signed()))
         {
             kill_process(pid, Signal::TERM)
-                .map_err(|error| Failure::io(texts, &company, &error))?;
+                .map_err(|error| Failure::io(texts, &company, &error.into()))?;
         }
         match tokio::time::timeout(STOPPED_WITHIN, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(self.spec),

@@ -104,6 +104,15 @@ impl Refused {
         self
     }
 
+    /// The cause if it has words of its own, else the error as it is, for experts.
+    #[must_use]
+    pub fn because(self, words: Option<Text>, error: impl fmt::Display) -> Self {
+        match words {
+            Some(words) => self.cause(words),
+            None => self.detail(error),
+        }
+    }
+
     #[must_use]
     pub fn try_next(mut self, text: Text) -> Self {
         self.try_next = Some(Box::new(text));
@@ -145,6 +154,8 @@ pub enum Text {
 pub enum TextValue {
     Word(String),
     Number(u64),
+    /// A part that has its own key.
+    Text(Box<Text>),
 }
 
 impl Text {
@@ -178,6 +189,12 @@ impl From<String> for TextValue {
 impl From<&str> for TextValue {
     fn from(word: &str) -> Self {
         Self::Word(word.to_owned())
+    }
+}
+
+impl From<Text> for TextValue {
+    fn from(text: Text) -> Self {
+        Self::Text(Box::new(text))
     }
 }
 

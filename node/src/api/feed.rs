@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 use super::Api;
 use super::events;
 use super::extract::UrlQuery;
-use super::facade::{Answer, Caller, Feed, FeedItem, Refused, TokenHash, UseCases};
+use super::facade::{Answer, Caller, Feed, FeedItem, Refused, Text, TokenHash, UseCases};
 use super::limits::Slot;
 use super::settings::{FEED_WRITE_BYTES, TOKEN_CHARS_MAX};
 use super::table::{Table, Who};
@@ -52,7 +52,7 @@ async fn changes<N: UseCases>(
     UrlQuery(query): UrlQuery<ChangesQuery>,
 ) -> Answer<Response> {
     let too_many =
-        || Refused::from(Code::TooManyRequests).detail("too many open change feeds of one session");
+        || Refused::from(Code::TooManyRequests).cause(Text::key("reason-too-many-feeds"));
     let slot = api.feeds.take(caller.session).ok_or_else(too_many)?;
     let feed = api
         .node

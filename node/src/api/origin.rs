@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, Method, header};
 
-use super::facade::Refused;
+use super::facade::{Refused, Text};
 use super::types::Code;
 
 /// Refuses a request that carries another site's origin, or was sent to a name that is none of this node's.
@@ -24,7 +24,7 @@ pub(super) fn check(method: &Method, headers: &HeaderMap, hosts: &[String]) -> R
     };
     if !is_ours(host_of(authority), hosts) {
         let refused = Refused::new(Code::NoSuchEndpoint, authority);
-        return Err(refused.detail("this node does not serve that host name; see the key api_url"));
+        return Err(refused.cause(Text::key("reason-foreign-host")));
     }
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or("null");
@@ -34,16 +34,18 @@ pub(super) fn check(method: &Method, headers: &HeaderMap, hosts: &[String]) -> R
                 .iter()
                 .any(|host| host.eq_ignore_ascii_case(host_of(site)));
         if site.is_empty() || !same {
-            return Err(
-                Refused::from(Code::NotAllowed).detail("a page of another site asked for this")
-            );
+            return Err(another_site());
         }
     }
     let site = headers.get("sec-fetch-site").map(|value| value.as_bytes());
     if !method.is_safe() && matches!(site, Some(b"cross-site" | b"same-site")) {
-        return Err(Refused::from(Code::NotAllowed).detail("a page of another site asked for this"));
+        return Err(another_site());
     }
     Ok(())
+}
+
+fn another_site() -> Refused {
+    Refused::from(Code::NotAllowed).cause(Text::key("reason-another-site"))
 }
 
 /// `[::1]:8460` gives `::1`.

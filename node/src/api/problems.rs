@@ -7,9 +7,9 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::facade::{Lang, Refused, Text, TextValue};
+use super::facade::{Lang, Refused};
 use super::types::{Code, PROBLEM_CONTENT_TYPE, Problem};
-use crate::texts::{FluentValue, Texts};
+use crate::texts::Texts;
 
 /// Longest subject or detail: several lines of a terminal, more than any name of ours.
 const SHOWN_CHARS_MAX: usize = 400;
@@ -62,32 +62,12 @@ pub(super) fn problem(refused: &Refused, lang: Lang) -> Problem {
     let mut document = texts.problem(refused.code, &shown(&refused.subject));
     document.detail = refused.detail.as_deref().map(shown);
     if let Some(cause) = &refused.cause {
-        document.cause = Some(translate(cause, texts));
+        document.cause = Some(texts.tell(cause));
     }
     if let Some(next) = &refused.try_next {
-        document.try_next = Some(translate(next, texts));
+        document.try_next = Some(texts.tell(next));
     }
     document
-}
-
-fn translate(text: &Text, texts: &Texts) -> String {
-    match text {
-        Text::Verbatim(text) => text.clone(),
-        Text::Key { key, values } => {
-            let values: Vec<(&str, FluentValue<'_>)> = values
-                .iter()
-                .map(|(name, value)| (*name, fluent(value)))
-                .collect();
-            texts.format(key, &values)
-        }
-    }
-}
-
-fn fluent(value: &TextValue) -> FluentValue<'_> {
-    match value {
-        TextValue::Word(word) => FluentValue::from(word.as_str()),
-        TextValue::Number(number) => FluentValue::from(*number),
-    }
 }
 
 /// Subjects come from clients: they are cut, and lines stay lines, because terminals show them.

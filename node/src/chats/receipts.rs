@@ -7,7 +7,9 @@ use crossport_protocol::ids::{ChatId, CompanyId, Handle, Hash};
 use crate::api::facade::{Answer, Caller};
 use crate::api::types::{CompanyReceipt, Hop, HopStep, PersonReceipt, ReadBy, Receipts, Why};
 use crate::core::{Core, now, time_text};
+use crate::say;
 use crate::store::Row;
+use crate::texts::Texts;
 
 impl Core {
     pub fn receipts(&self, caller: Caller, text: &str) -> Answer<Receipts> {
@@ -104,7 +106,7 @@ impl Core {
     pub fn why(&self, caller: Caller, text: &str) -> Answer<Why> {
         let (chat, row) = self.find_message(text, &caller.user)?;
         let mut hops = self.hops_here(&chat, &row);
-        hops.extend(self.hops_to_companies(&chat, &row));
+        hops.extend(self.hops_to_companies(&chat, &row, Texts::of(caller.lang)));
         hops.extend(self.hops_to_readers(&chat, &row));
         Ok(Why {
             message: row.id.to_string(),
@@ -154,7 +156,7 @@ impl Core {
         ]
     }
 
-    fn hops_to_companies(&self, chat: &ChatId, row: &Row) -> Vec<Hop> {
+    fn hops_to_companies(&self, chat: &ChatId, row: &Row, texts: &Texts) -> Vec<Hop> {
         let own = self.replicator.company();
         let mut hops = Vec::new();
         let members = self
@@ -165,19 +167,17 @@ impl Core {
         for company in members.filter(|company| *company != own && *company != row.actor.company) {
             let receipt = self.company_receipt(chat, row, company);
             if row.actor.company == own {
-                hops.extend(self.departure(chat, row, &company));
+                hops.extend(self.departure(chat, row, &company, texts));
             }
-            let statement = receipt.statement.map(|hash| format!("statement {hash}"));
+            let statement = receipt
+                .statement
+                .map(|hash| say!(texts, "road-statement", statement = hash));
             hops.push(match receipt.stored_at {
                 Some(at) => self.hop(HopStep::Delivered, Some(at), &company, statement),
                 None => {
                     let since = receipt.not_delivered_since;
-                    self.hop(
-                        HopStep::NotDelivered,
-                        since,
-                        &company,
-                        self.link_detail(&company),
-                    )
+                    let link = self.link_detail(&company, texts);
+                    self.hop(HopStep::NotDelivered, since, &company, link)
                 }
             });
         }
@@ -201,7 +201,13 @@ impl Core {
         self.readers(chat, row).into_iter().map(hop).collect()
     }
 
-    fn departure(&self, chat: &ChatId, row: &Row, company: &CompanyId) -> Option<Hop> {
+    fn departure(
+        &self,
+        chat: &ChatId,
+        row: &Row,
+        company: &CompanyId,
+        texts: &Texts,
+    ) -> Option<Hop> {
         let left = self
             .replicator
             .may_have_left(chat, row.clock)
@@ -211,17 +217,19 @@ impl Core {
             at: None,
             company: Some(self.badge(company)),
             person: None,
-            detail: self.link_detail(company),
+            detail: self.link_detail(company, texts),
         })
     }
 
-    fn link_detail(&self, company: &CompanyId) -> Option<String> {
-        match self.links.get(company) {
-            Some(link) => Some(format!(
-                "linked by {} with {}",
-                link.transport, link.address
-            )),
-            None => Some("no link".to_owned()),
-        }
+    fn link_detail(&self, company: &CompanyId, texts: &Texts) -> Option<String> {
+        Some(match self.links.get(company) {
+            Some(link) => say!(
+                texts,
+                "road-linked",
+                transport = link.transport.as_str(),
+                address = link.address.as_str()
+            ),
+            None => say!(texts, "road-no-link"),
+        })
     }
 }

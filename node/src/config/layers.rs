@@ -3,7 +3,9 @@
 //! Must not know what a key means to the node; it knows only its kind.
 
 use super::{FILE_NAME, KEYS, Key, Kind, Sources, entry};
+use crate::api::facade::Text;
 use crate::api::types::ConfigReport;
+use crate::texts::{Lang, Texts};
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf};
 
 /// Where a value came from.
@@ -13,6 +15,28 @@ pub enum Origin {
     File(PathBuf),
     Environment(String),
     Flag(String),
+}
+
+impl Origin {
+    /// For people; [`Display`](fmt::Display) is for scripts and never changes.
+    pub fn text(&self) -> Text {
+        match self {
+            Self::Default => Text::key("origin-default"),
+            Self::File(path) => Text::key("origin-file").with("name", path.display().to_string()),
+            Self::Environment(name) => Text::key("origin-environment").with("name", name.as_str()),
+            Self::Flag(name) => Text::key("origin-flag").with("name", name.as_str()),
+        }
+    }
+
+    /// From what [`Display`](fmt::Display) wrote; anything else is a default.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("file", path)) => Self::File(PathBuf::from(path)),
+            Some(("environment", name)) => Self::Environment(name.to_owned()),
+            Some(("flag", name)) => Self::Flag(name.to_owned()),
+            _ => Self::Default,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -27,33 +51,84 @@ impl fmt::Display for Origin {
 }
 
 /// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum ConfigError {
-    #[error("{} cannot be read: {cause}", path.display())]
     FileUnreadable {
         path: PathBuf,
         cause: std::io::Error,
     },
-    #[error("{} is not TOML: line {line}: {cause}", path.display())]
     FileMalformed {
         path: PathBuf,
         line: usize,
+        /// What the reader of TOML says, in English.
         cause: String,
     },
-    #[error("{origin}: unknown key {key}{}", suggestion.as_ref().map(|name| format!(", did you mean {name}?")).unwrap_or_default())]
     UnknownKey {
         key: String,
         origin: Origin,
         suggestion: Option<String>,
     },
-    #[error("{origin}: {key} = {value:?}: {reason}")]
     Invalid {
         key: String,
         value: String,
         origin: Origin,
-        reason: String,
+        /// What would be right.
+        reason: Text,
     },
 }
+
+impl ConfigError {
+    /// What it is about: a key, or a file.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::FileUnreadable { path, .. } | Self::FileMalformed { path, .. } => {
+                path.display().to_string()
+            }
+            Self::UnknownKey { key, .. } | Self::Invalid { key, .. } => key.clone(),
+        }
+    }
+
+    /// Why it cannot be used, for people.
+    pub fn text(&self) -> Text {
+        match self {
+            Self::FileUnreadable { cause, .. } => crate::reasons::system(cause),
+            Self::FileMalformed { line, cause, .. } => Text::key("setting-malformed")
+                .with("line", *line as u64)
+                .with("cause", cause.as_str()),
+            Self::UnknownKey {
+                origin,
+                suggestion: None,
+                ..
+            } => Text::key("setting-unknown").with("origin", origin.text()),
+            Self::UnknownKey {
+                origin,
+                suggestion: Some(near),
+                ..
+            } => Text::key("setting-misspelt")
+                .with("origin", origin.text())
+                .with("near", near.as_str()),
+            Self::Invalid {
+                value,
+                origin,
+                reason,
+                ..
+            } => Text::key("setting-invalid")
+                .with("origin", origin.text())
+                .with("value", value.as_str())
+                .with("reason", reason.clone()),
+        }
+    }
+}
+
+/// In English, for logs and tests.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = Texts::of(Lang::En).tell(&self.text());
+        write!(formatter, "{}: {why}", self.subject())
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 /// The values in force. Every value is text as typed; lists are held as lists.
 pub(super) struct Layers {
@@ -105,7 +180,7 @@ impl Layers {
     pub fn list(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
         match self.value(key) {
             (Value::List(items), _) => Ok(items.clone()),
-            (Value::Text(_), _) => Err(self.invalid(key, "a list of texts is needed")),
+            (Value::Text(_), _) => Err(self.invalid(key, Text::key("setting-list"))),
         }
     }
 
@@ -115,29 +190,23 @@ impl Layers {
         if text == "off" {
             return Ok(None);
         }
-        let reason = "an address is an IP and a port, such as 127.0.0.1:8460 or [::]:8461, or off";
         text.parse()
             .map(Some)
-            .map_err(|_| self.invalid(key, reason))
+            .map_err(|_| self.invalid(key, Text::key("setting-address")))
     }
 
     pub fn number(&self, name: &'static str) -> Result<u64, ConfigError> {
         let Some(Kind::Number(least, most)) =
             KEYS.iter().find(|key| key.name == name).map(|key| key.kind)
         else {
-            return Err(self.invalid(name, "is not a number's key"));
+            return Err(self.invalid(name, Text::key("setting-text")));
         };
         let number = self
             .shown(name)
             .parse::<u64>()
             .ok()
             .filter(|number| (least..=most).contains(number));
-        number.ok_or_else(|| {
-            self.invalid(
-                name,
-                &format!("a whole number from {least} to {most} is needed"),
-            )
-        })
+        number.ok_or_else(|| self.invalid(name, whole_number(least, most)))
     }
 
     pub fn choice<T: Copy>(
@@ -152,20 +221,18 @@ impl Layers {
             .find(|(name, _)| *name == text)
             .map(|(_, value)| *value);
         found.ok_or_else(|| {
-            self.invalid(
-                key,
-                &format!("one of these is needed: {}", names.join(", ")),
-            )
+            let reason = Text::key("setting-choice").with("choices", names.join(", "));
+            self.invalid(key, reason)
         })
     }
 
-    pub fn invalid(&self, key: &'static str, reason: &str) -> ConfigError {
+    pub fn invalid(&self, key: &'static str, reason: Text) -> ConfigError {
         let (_, origin) = self.value(key);
         ConfigError::Invalid {
             key: key.to_owned(),
             value: self.shown(key),
             origin: origin.clone(),
-            reason: reason.to_owned(),
+            reason,
         }
     }
 
@@ -287,7 +354,7 @@ fn typed(key: &Key, text: &str) -> Value {
     }
 }
 
-fn from_toml(key: &Key, value: &toml::Value) -> Result<Value, String> {
+fn from_toml(key: &Key, value: &toml::Value) -> Result<Value, Text> {
     match (key.kind, value) {
         (Kind::List, toml::Value::Array(items)) => {
             let texts: Option<Vec<String>> = items
@@ -296,18 +363,22 @@ fn from_toml(key: &Key, value: &toml::Value) -> Result<Value, String> {
                 .collect();
             texts
                 .map(Value::List)
-                .ok_or_else(|| "a list of texts is needed".to_owned())
+                .ok_or_else(|| Text::key("setting-list"))
         }
         (Kind::Number(..), toml::Value::Integer(number)) => Ok(Value::Text(number.to_string())),
-        (Kind::Number(least, most), _) => {
-            Err(format!("a whole number from {least} to {most} is needed"))
-        }
+        (Kind::Number(least, most), _) => Err(whole_number(least, most)),
         (Kind::Text | Kind::Address | Kind::Choice(_), toml::Value::String(text)) => {
             Ok(Value::Text(text.clone()))
         }
-        (Kind::List, _) => Err("a list of texts is needed".to_owned()),
-        _ => Err("a text in quotation marks is needed".to_owned()),
+        (Kind::List, _) => Err(Text::key("setting-list")),
+        _ => Err(Text::key("setting-text")),
     }
+}
+
+fn whole_number(least: u64, most: u64) -> Text {
+    Text::key("setting-number")
+        .with("least", least)
+        .with("most", most)
 }
 
 fn find(name: &str, origin: &Origin) -> Result<&'static Key, ConfigError> {

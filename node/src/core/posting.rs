@@ -172,5 +172,5 @@ pub fn refused_append(error: &AppendError) -> Refused {
         AppendError::Content(_) | AppendError::TooLong { .. } => "text",
         _ => "",
     };
-    Refused::new(code, subject).detail(error)
+    Refused::new(code, subject).because(crate::reasons::append(error), error)
 }

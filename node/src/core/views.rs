@@ -15,7 +15,7 @@ use crossport_protocol::replicator::{Draft, ReadLog};
 use super::{Announcement, Core, People, now};
 use crate::api::facade::{Answer, Refused};
 use crate::api::types::{
-    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, LastMessage,
+    Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Frozen, LastMessage,
     Membership as ApiMembership, Person, ReceiptChange,
 };
 use crate::changes::Topic;
@@ -329,7 +329,7 @@ impl Core {
                 .filter(|company| **company != own)
                 .filter_map(lag)
                 .collect(),
-            frozen: owner.is_frozen().then(|| "owner log forked".to_owned()),
+            frozen: owner.is_frozen().then_some(Frozen::OwnerForked),
         })
     }
 

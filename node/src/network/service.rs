@@ -8,13 +8,14 @@ mod connections;
 mod dialing;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use libp2p::identity::Keypair;
 use libp2p::swarm::{Config, ConnectionId, NetworkBehaviour, Swarm};
-use libp2p::{Multiaddr, PeerId, connection_limits, identify};
+use libp2p::{Multiaddr, PeerId, TransportError, connection_limits, identify};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -326,7 +327,7 @@ fn listen_on(
     transport: Transport,
     multiaddr: Multiaddr,
 ) -> Result<(), NetworkError> {
-    let failed = |cause: String| NetworkError::Listen {
+    let failed = |cause: io::Error| NetworkError::Listen {
         address: address.socket,
         transport,
         cause,
@@ -334,10 +335,13 @@ fn listen_on(
     if transport == Transport::Tcp && address.socket.port() != 0 {
         // libp2p binds with SO_REUSEPORT: a second node on the same port would start, and each would get half of the
         // connections. Binding once without it finds that out.
-        drop(TcpListener::bind(address.socket).map_err(|error| failed(error.to_string()))?);
+        drop(TcpListener::bind(address.socket).map_err(failed)?);
     }
-    swarm
-        .listen_on(multiaddr)
-        .map_err(|error| failed(error.to_string()))?;
+    swarm.listen_on(multiaddr).map_err(|error| {
+        failed(match error {
+            TransportError::Other(cause) => cause,
+            other => io::Error::other(other.to_string()),
+        })
+    })?;
     Ok(())
 }

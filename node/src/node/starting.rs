@@ -31,7 +31,8 @@ use crate::store::{Opened, Store, StoreError};
 const KEYS: &str = "keys";
 const STORE: &str = "store";
 const COMPANY: &str = "company";
-const NAME_CHARS_MAX: usize = 100;
+/// Characters of a company's name.
+pub const NAME_CHARS_MAX: usize = 100;
 /// Binding takes microseconds; a system that needs longer has other problems.
 const LISTEN_WITHIN: Duration = Duration::from_secs(5);
 /// Everything that was asked before the stop is finished within this.

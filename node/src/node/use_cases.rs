@@ -24,6 +24,7 @@ use crate::core::{Core, Post};
 use crate::metrics::Metrics;
 use crate::network::NodeKey as PeerKey;
 use crate::paging;
+use crate::reasons;
 use crossport_protocol::event::Event;
 use crossport_protocol::ids::EventId;
 
@@ -125,15 +126,15 @@ impl UseCases for Node {
     async fn accept_partner(&self, by: Operator, accept: AcceptInvitation) -> Answer<Partner> {
         let text = accept.ticket.clone();
         let (ticket, request) = self.look(move |core| core.pair_request(&text)).await?;
-        let unreachable = |error: &dyn std::fmt::Display| {
-            Refused::new(Code::PartnerUnreachable, ticket.company.short()).detail(error)
-        };
         let bytes = Bytes::from(codec::encode(&request));
         let asked = self
             .network
             .pair(parsed(&ticket.addresses), PeerKey(ticket.node.0), bytes)
             .await;
-        let reply = asked.map_err(|error| unreachable(&error))?;
+        let reply = asked.map_err(|error| {
+            Refused::new(Code::PartnerUnreachable, ticket.company.short())
+                .because(reasons::pairing(&error), error)
+        })?;
         self.change(move |core| core.finish_pairing(by, &ticket, accept.alias.as_deref(), &reply))
             .await
     }
@@ -196,7 +197,7 @@ impl UseCases for Node {
             .network
             .ping(PeerKey(held.node.0))
             .await
-            .map_err(|error| unreachable().detail(error))?;
+            .map_err(|error| unreachable().cause(reasons::ping(&error)))?;
         let round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
         Ok(Ping {
             partner: held.company.to_string(),

@@ -129,8 +129,22 @@ fn is_refused(company: &Company, line: &str, known: &BTreeMap<&str, String>) -> 
         );
         let cyrillic = err.chars().any(|c| ('а'..='я').contains(&c));
         ensure!(cyrillic == (lang == "ru"), "the other language: {err}");
+        if lang == "ru" {
+            ensure!(is_in_russian(&err), "a reason in English: {err}");
+        }
     }
     Ok(())
+}
+
+/// Every reason that is a sentence. What is none: ids of several matches, how a flag is written, and a filter's own words.
+fn is_in_russian(err: &str) -> bool {
+    let reason = |line: &&str| line.starts_with("причина: ") || line.starts_with("подробности: ");
+    err.lines().filter(reason).all(|line| {
+        let words = line.split_once(": ").map_or(line, |(_, words)| words);
+        let is_sentence = words.split(' ').filter(|word| word.len() > 1).count() > 2;
+        let of_others = err.contains("X0906") && words.contains("filter");
+        !is_sentence || of_others || words.chars().any(|c| ('а'..='я').contains(&c))
+    })
 }
 
 /// A chat with messages: of Anna, of hers deleted, of Alex.

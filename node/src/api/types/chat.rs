@@ -33,6 +33,14 @@ pub enum Membership {
     Removed,
 }
 
+/// Why nothing can be written into a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Frozen {
+    /// The company that owns the chat signed two histories of who is in it; people have to decide.
+    OwnerForked,
+}
+
 /// A row of the chat list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Chat {
@@ -61,9 +69,9 @@ pub struct Chat {
     /// Companies that lack something of this chat beyond the deadline.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<CompanyLag>,
-    /// Why nothing can be written now (owner log forked, keys missing), in the reader's language.
+    /// Why nothing can be written now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frozen: Option<String>,
+    pub frozen: Option<Frozen>,
 }
 
 /// The last message of a chat, short enough for a list.
