@@ -428,6 +428,7 @@ hint-frozen = Nothing can be written now: { $reason }
 hint-connection-lost = Connection lost ({ $reason }), trying again
 hint-connection-restored = Connected again
 hint-receipt = { $id } { $mark } read by { $people } of { $of }
+hint-receipt-overdue = { $id } { $mark } not stored everywhere yet: crossport msg receipts { $id }
 hint-after-init = Start the node: crossport up
 hint-after-up = Next: crossport user add NICKNAME, crossport partner invite. Ctrl+C stops the node.
 

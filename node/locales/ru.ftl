@@ -429,6 +429,7 @@ hint-frozen = Сейчас писать нельзя: { $reason }
 hint-connection-lost = Связь потеряна ({ $reason }), пробуем снова
 hint-connection-restored = Снова на связи
 hint-receipt = { $id } { $mark } прочитали { $people } из { $of }
+hint-receipt-overdue = { $id } { $mark } ещё не сохранено везде: crossport msg receipts { $id }
 hint-after-init = Запустите узел: crossport up
 hint-after-up = Дальше: crossport user add NICKNAME, crossport partner invite. Ctrl+C останавливает узел.
 

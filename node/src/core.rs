@@ -7,6 +7,7 @@
 mod absorb;
 mod marks;
 mod messages;
+mod overdue;
 mod posting;
 mod views;
 
@@ -59,6 +60,7 @@ struct Unsettled {
     author: LocalId,
     at: Time,
     stored_everywhere: bool,
+    told_overdue: bool,
 }
 
 /// Own messages that wait for marks are remembered up to this many for a chat; older ones are computed when asked for.
@@ -95,6 +97,7 @@ pub struct Core {
     pub(crate) directs: BTreeMap<(LocalId, UserId), BTreeSet<ChatId>>,
     titles: BTreeMap<ChatId, Option<String>>,
     unsettled: BTreeMap<ChatId, VecDeque<Unsettled>>,
+    overdue: overdue::Overdue,
     outputs: Vec<Output>,
     changed_chats: BTreeSet<ChatId>,
     announcements: Vec<Announcement>,
@@ -189,6 +192,7 @@ impl Core {
             directs: BTreeMap::new(),
             titles: BTreeMap::new(),
             unsettled: BTreeMap::new(),
+            overdue: overdue::Overdue::default(),
             outputs: Vec::new(),
             changed_chats: BTreeSet::new(),
             announcements: Vec::new(),
@@ -245,6 +249,7 @@ impl Core {
         }
         self.announcements.clear();
         self.starting = false;
+        self.expect_deadlines();
         Ok(done)
     }
 
@@ -445,6 +450,7 @@ impl Core {
 
     pub fn tick(&mut self) {
         self.replicate(|replicator, cx| replicator.tick(cx));
+        self.judge_deadlines();
     }
 }
 

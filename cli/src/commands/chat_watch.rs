@@ -9,7 +9,9 @@ use crate::context::Context;
 use crate::errors::Failure;
 use crate::output::Format;
 use clap::Args;
-use crossport_node::api::types::{Change, Chat, Code, MarkRead, Message, MessagePage, Page};
+use crossport_node::api::types::{
+    Change, Chat, Code, CompanyLag, MarkRead, Message, MessagePage, Page, ReceiptChange,
+};
 use hyper::Method;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -46,9 +48,12 @@ struct Watching<'a> {
     recent: VecDeque<(String, String)>,
 }
 
+#[derive(Default)]
 struct Seen {
     title: String,
     arrival: u64,
+    /// Companies that were said to lack something.
+    late: Vec<String>,
 }
 
 pub async fn run(arguments: Watch, context: &mut Context) -> Result<(), Failure> {
@@ -104,35 +109,29 @@ impl Watching<'_> {
             Change::Reset(_) => self.read_lists(&[], context).await,
             Change::Gap(gap) => self.read_lists(&gap.chats, context).await,
             Change::Chat(chat) => {
-                let seen = self.chats.entry(chat.id.clone()).or_insert(Seen {
-                    title: String::new(),
-                    arrival: 0,
-                });
+                self.lags(&chat, context);
+                let seen = self.chats.entry(chat.id.clone()).or_default();
                 seen.title = chat.title;
                 Ok(())
             }
             Change::Message(message) => self.message(&message, context).await,
             Change::Receipt(receipt) => {
-                if context.output.format == Format::Table {
-                    let mark = context
-                        .output
-                        .look
-                        .mark(Some(receipt.mark), receipt.overdue);
-                    let (people, of) = (receipt.read_by.people.into(), receipt.read_by.of.into());
-                    let id = crate::output::short_id(&receipt.message);
-                    context.output.hint(
-                        "hint-receipt",
-                        &[
-                            ("id", id.into()),
-                            ("mark", mark.into()),
-                            ("people", people),
-                            ("of", of),
-                        ],
-                    );
-                }
+                tell_receipt(&receipt, context);
                 Ok(())
             }
         }
+    }
+
+    /// Tells, once each, which companies became late.
+    fn lags(&mut self, chat: &Chat, context: &mut Context) {
+        let named = self.only.is_none().then_some(chat);
+        let seen = self.chats.entry(chat.id.clone()).or_default();
+        let is_new = |lag: &&CompanyLag| !seen.late.contains(&lag.company.id);
+        for lag in chat.overdue.iter().filter(is_new) {
+            chat_view::hint_lag(named, lag, context);
+        }
+        let late = chat.overdue.iter().map(|lag| lag.company.id.clone());
+        seen.late = late.collect();
     }
 
     /// Reads the chats again and shows what came since.
@@ -172,6 +171,7 @@ impl Watching<'_> {
                 Seen {
                     title: chat.title,
                     arrival,
+                    late: Vec::new(),
                 },
             );
             if self.arguments.last == 0 {
@@ -222,10 +222,7 @@ impl Watching<'_> {
 
     /// Shows a message that is new; one that changed is shown again with its new state.
     async fn message(&mut self, message: &Message, context: &mut Context) -> Result<(), Failure> {
-        let seen = self.chats.entry(message.chat.clone()).or_insert(Seen {
-            title: String::new(),
-            arrival: 0,
-        });
+        let seen = self.chats.entry(message.chat.clone()).or_default();
         let is_new = message.arrival > seen.arrival;
         seen.arrival = seen.arrival.max(message.arrival);
         self.print(message, context)?;
@@ -264,6 +261,23 @@ impl Watching<'_> {
         }
         Ok(())
     }
+}
+
+/// How far an own message got.
+fn tell_receipt(receipt: &ReceiptChange, context: &mut Context) {
+    if context.output.format != Format::Table {
+        return;
+    }
+    let look = &context.output.look;
+    let mark = look.mark(Some(receipt.mark), receipt.overdue);
+    let id = crate::output::short_id(&receipt.message);
+    let (people, of) = (receipt.read_by.people.into(), receipt.read_by.of.into());
+    let mut values = vec![("id", id.into()), ("mark", mark.into())];
+    if receipt.overdue && receipt.read_by.people == 0 {
+        return context.output.hint("hint-receipt-overdue", &values);
+    }
+    values.extend([("people", people), ("of", of)]);
+    context.output.hint("hint-receipt", &values);
 }
 
 fn reason(failure: &Failure) -> String {

@@ -7,13 +7,14 @@ use crossport_protocol::codec;
 use crossport_protocol::envelope::VerifiedEnvelope;
 use crossport_protocol::event::{Event, MemberAction, MemberAsk, Notice, chat::notice};
 use crossport_protocol::fold::{Actor, Fact as FoldFact, fold_member, target_of};
-use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, Head, LocalId};
+use crossport_protocol::ids::{ChatId, EventId, Handle, Head, LocalId, StreamId};
 use crossport_protocol::limits;
 use crossport_protocol::owner_log::StreamCut;
 use crossport_protocol::read::ReadRegister;
 use crossport_protocol::replicator::{Alarm, Draft, Output, Record, Register};
 use crossport_protocol::statement::Statement;
 
+use super::overdue::Delivered;
 use super::{Announcement, Core, UNSETTLED_MAX, Unsettled, now};
 use crate::journal::Position;
 use crate::metrics::{Origin as MessageOrigin, Side};
@@ -239,7 +240,8 @@ impl Core {
                     });
                 }
                 self.announcements.push(Announcement::Message(chat, id));
-                self.note_unsettled(chat, envelope, actor, id, at);
+                let (stream, head) = (envelope.header.stream, envelope.head());
+                self.note_unsettled(chat, stream, head, actor, id, at);
             }
             Event::Member(_) => {
                 let clock = envelope
@@ -281,10 +283,11 @@ impl Core {
             || asker.company == ask.company
     }
 
-    fn note_unsettled(
+    pub(super) fn note_unsettled(
         &mut self,
         chat: ChatId,
-        envelope: &VerifiedEnvelope,
+        stream: StreamId,
+        head: Head,
         actor: Actor,
         id: EventId,
         at: Time,
@@ -299,15 +302,16 @@ impl Core {
         else {
             return;
         };
-        let stream = envelope.header.stream;
+        self.note_deadline(chat, at);
         let waiting = self.unsettled.entry(chat).or_default();
         waiting.push_back(Unsettled {
             id,
             stream,
-            head: envelope.head(),
+            head,
             author,
             at,
             stored_everywhere: false,
+            told_overdue: false,
         });
         if waiting.len() > UNSETTLED_MAX {
             waiting.pop_front();
@@ -331,6 +335,7 @@ impl Core {
             );
         }
         self.settle(chat);
+        self.judge_again(chat);
     }
 
     fn note_reads(&mut self, chat: ChatId, register: &ReadRegister) {
@@ -359,25 +364,8 @@ impl Core {
 
     /// Own messages that every company has stored now are told once, by their newest.
     fn settle(&mut self, chat: ChatId) {
-        let Some(held) = self.replicator.chat(&chat) else {
+        let Some(delivered) = Delivered::of(&self.replicator, &chat) else {
             return;
-        };
-        let own = self.replicator.company();
-        let others: Vec<CompanyId> = held
-            .owner()
-            .members()
-            .filter(|company| *company != own)
-            .collect();
-        let statements: Vec<&Statement> = held.statements().collect();
-        let stored = |message: &Unsettled| {
-            others.iter().all(|company| {
-                let of_company = statements
-                    .iter()
-                    .filter(|held| held.content.company == *company);
-                of_company
-                    .into_iter()
-                    .any(|held| covers(&held.content.heads, message))
-            })
         };
         let Some(waiting) = self.unsettled.get_mut(&chat) else {
             return;
@@ -388,7 +376,7 @@ impl Core {
             .rev()
             .filter(|message| !message.stored_everywhere)
         {
-            if !stored(message) {
+            if !delivered.everywhere(message) {
                 continue;
             }
             message.stored_everywhere = true;
@@ -480,7 +468,7 @@ impl Core {
 }
 
 /// True when the heads reach the message. Streams of this node are chains, so the sequence number decides.
-fn covers(heads: &[StreamCut], message: &Unsettled) -> bool {
+pub(super) fn covers(heads: &[StreamCut], message: &Unsettled) -> bool {
     let of_stream = heads.iter().filter(|cut| cut.stream == message.stream);
     of_stream
         .flat_map(|cut| cut.heads.iter())

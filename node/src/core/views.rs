@@ -12,7 +12,7 @@ use crossport_protocol::limits;
 use crossport_protocol::owner_log::{Body, ChatKind as WireKind, StreamCut};
 use crossport_protocol::replicator::{Draft, ReadLog};
 
-use super::{Announcement, Core, People, now};
+use super::{Announcement, Core, People};
 use crate::api::facade::{Answer, Refused};
 use crate::api::types::{
     Change, Chat, ChatKind, Code, CompanyBadge, CompanyLag, Frozen, LastMessage,
@@ -294,15 +294,10 @@ impl Core {
         let created = self.store.records(chat, 0, 1).into_iter().next();
         let created = created.and_then(|record| record.verify(self.replicator.suite()).ok());
         let created = created.map_or(Time(0), |(header, _)| header.clock.time());
-        let overdue_after = self.config.overdue_after_s.saturating_mul(1000);
-        let lag = |company: &CompanyId| {
-            let since = self.not_delivered_since(chat, company)?;
-            let age = now().since(since);
-            (age >= overdue_after).then(|| CompanyLag {
-                company: self.badge(company),
-                not_delivered_since: time_text(since),
-                notice: age >= self.config.notice_after_s.saturating_mul(1000),
-            })
+        let lag = |(company, since, notice)| CompanyLag {
+            company: self.badge(&company),
+            not_delivered_since: time_text(since),
+            notice,
         };
         Ok(Chat {
             id: chat.to_string(),
@@ -324,11 +319,7 @@ impl Core {
             arrival: self.sound(self.store.arrivals(chat)),
             last_at: time_text(last.as_ref().map_or(created, |(_, row)| row.clock.time())),
             last: last.map(|(twin, row)| self.last_of(&twin, &row, user)),
-            overdue: companies
-                .iter()
-                .filter(|company| **company != own)
-                .filter_map(lag)
-                .collect(),
+            overdue: self.lags(chat).into_iter().map(lag).collect(),
             frozen: owner.is_frozen().then_some(Frozen::OwnerForked),
         })
     }

@@ -80,6 +80,62 @@ fn a_company_that_lacks_messages_is_named_until_it_has_them() -> Result<()> {
     )
 }
 
+/// Nobody asks: whoever only listens learns that the deadline passed, also when the node was started anew in between, and that
+/// the company has everything again.
+#[test]
+fn an_open_feed_is_told_when_the_deadline_passes() -> Result<()> {
+    let root = tempfile::tempdir()?;
+    let soon = ["--set", "overdue_after_s=3", "--set", "notice_after_s=5"];
+    let (mut acme, mut globex) = two_companies_with(root.path(), &soon)?;
+    acme.ask(
+        Some("anna"),
+        &["chat", "new", "--title", "Launch", "boris@globex", "alex"],
+    )?;
+    eventually("Boris is in", || {
+        globex
+            .ask(Some("boris"), &["chat", "members", "list", "Launch"])
+            .map(drop)
+    })?;
+    let watch = |acme: &Company, who: &str| {
+        let call = acme.call(&["chat", "watch", "Launch", "--json"]);
+        let mut watching = call.by(who).watch()?;
+        watching.shows("reset")?;
+        Ok::<_, anyhow::Error>(watching)
+    };
+    globex.down()?;
+    let before = sent(&acme, "anna", "Launch", "written before the start")?;
+    acme.down()?;
+    acme.up()?;
+    let (mut author, mut colleague) = (watch(&acme, "anna")?, watch(&acme, "alex")?);
+    let after = sent(&acme, "anna", "Launch", "written after it")?;
+    for message in [&before, &after] {
+        let receipt = format!(r#""message":"{message}","mark":"stored_here","overdue":true"#);
+        author.shows(&receipt)?;
+    }
+    let seen = author.seen().to_vec();
+    let sooner = seen
+        .iter()
+        .any(|line| line.contains(r#""event":"message""#) && line.contains(r#""overdue":true"#));
+    ensure!(!sooner, "overdue before the deadline: {seen:#?}");
+    colleague.shows(r#""not_delivered_since":"#)?;
+    colleague.shows(r#""notice":true"#)?;
+    let receipts = colleague.seen().iter();
+    ensure!(
+        !receipts
+            .into_iter()
+            .any(|line| line.contains(r#""event":"receipt""#)),
+        "receipts are the author's: {:#?}",
+        colleague.seen()
+    );
+    globex.up()?;
+    author.shows(r#""mark":"stored_everywhere","overdue":false"#)?;
+    while colleague
+        .shows(r#""event":"chat""#)?
+        .contains("not_delivered_since")
+    {}
+    Ok(())
+}
+
 /// Beyond the deadline it shows everywhere where the sender looks, in both languages.
 fn late(acme: &Company, message: &str) -> Result<()> {
     eventually("the sender is told of the lag", || {
