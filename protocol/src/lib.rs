@@ -4,6 +4,7 @@
 //! decides what those bytes mean. It is pure: it has no async, clock, randomness of its own, disk or socket.
 //! `now` and randomness are arguments, so that a simulator can run the same code through millions of worlds.
 
+pub mod actions;
 pub mod clock;
 pub mod codec;
 pub mod envelope;
