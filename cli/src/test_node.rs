@@ -163,6 +163,7 @@ pub fn message(id: &str, text: &str) -> Message {
         author: person("anna", "Acme", false),
         mine: true,
         kind: MessageKind::Text,
+        actions: Vec::new(),
         text: Some(text.to_owned()),
         sent_at: "2026-11-23T19:46:08.000Z".to_owned(),
         arrived_at: "2026-11-23T19:46:08.001Z".to_owned(),

@@ -3,6 +3,7 @@
 //! Each use case reads, lets `protocol` decide, and leaves the rest (commit, answer, announce) to the round of the core.
 
 mod acting;
+mod actions;
 mod members;
 mod receipts;
 mod twins;

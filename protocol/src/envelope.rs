@@ -115,10 +115,7 @@ impl EnvelopeHeader {
 
     /// An envelope that holds a delete is small, because its header travels with every payload that it erases.
     fn fits_proofs(&self, header_bytes: usize) -> bool {
-        let mut deletes = self
-            .events
-            .iter()
-            .filter(|event| event.kind == kind::DELETE);
+        let mut deletes = self.events.iter().filter(|event| kind::deletes(event.kind));
         let small =
             |delete: &EventHeader| delete.payload_len as usize <= limits::DELETE_PAYLOAD_BYTES;
         let fits = self.events.len() <= limits::DELETE_EVENTS

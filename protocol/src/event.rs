@@ -2,6 +2,7 @@
 //!
 //! Kinds are explicit numbers. A kind that this build does not know is stored, relayed and exported as it came.
 
+pub mod admin_delete;
 pub mod chat;
 pub mod delete;
 pub mod edit;
@@ -13,6 +14,7 @@ pub mod resume;
 use crate::codec::{self, CodecError};
 use crate::limits;
 
+pub use admin_delete::AdminDelete;
 pub use chat::Notice;
 pub use delete::Delete;
 pub use edit::Edit;
@@ -31,6 +33,12 @@ pub mod kind {
     pub const MEMBER_ASK: u16 = 6;
     pub const NOTICE: u16 = 7;
     pub const RESUME: u16 = 8;
+    pub const ADMIN_DELETE: u16 = 9;
+
+    /// Ends another event and proves that its payload may be gone; is never erased itself.
+    pub fn deletes(number: u16) -> bool {
+        matches!(number, DELETE | ADMIN_DELETE)
+    }
 }
 
 /// Unknown kinds from here on are no line of their own: votes, ticks and the like say something about another event, and
@@ -48,6 +56,7 @@ pub enum Event {
     MemberAsk(MemberAsk),
     Notice(Notice),
     Resume(Resume),
+    AdminDelete(AdminDelete),
     /// Of a kind that this build does not know: shown as "needs a newer version".
     Unknown {
         kind: u16,
@@ -83,6 +92,7 @@ impl Event {
             Event::MemberAsk(_) => kind::MEMBER_ASK,
             Event::Notice(_) => kind::NOTICE,
             Event::Resume(_) => kind::RESUME,
+            Event::AdminDelete(_) => kind::ADMIN_DELETE,
             Event::Unknown { kind, .. } => *kind,
         }
     }
@@ -97,6 +107,7 @@ impl Event {
             Event::MemberAsk(content) => codec::encode(content),
             Event::Notice(content) => codec::encode(content),
             Event::Resume(content) => codec::encode(content),
+            Event::AdminDelete(content) => codec::encode(content),
             Event::Unknown { plain, .. } => plain.clone(),
         }
     }
@@ -112,6 +123,7 @@ impl Event {
             kind::MEMBER_ASK => Event::MemberAsk(codec::decode(plain, limit)?),
             kind::NOTICE => Event::Notice(codec::decode(plain, limit)?),
             kind::RESUME => Event::Resume(codec::decode(plain, limit)?),
+            kind::ADMIN_DELETE => Event::AdminDelete(codec::decode(plain, limit)?),
             _ => Event::Unknown {
                 kind: number,
                 plain: plain.to_vec(),
@@ -131,7 +143,7 @@ impl Event {
             Event::MemberAsk(content) => content.check(),
             Event::Notice(content) => content.check(),
             Event::Resume(content) => content.check(),
-            Event::Delete(_) | Event::Unknown { .. } => Ok(()),
+            Event::Delete(_) | Event::AdminDelete(_) | Event::Unknown { .. } => Ok(()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Clock;
-use crate::event::Event;
+use crate::event::{Event, kind};
 use crate::ids::{CompanyId, EventId, Handle, UserId};
 
 /// Who acted: a handle counts only together with the company that manages it.
@@ -30,14 +30,20 @@ pub struct MessageState {
     /// When the text that is shown was written, if it is an edit.
     pub edited: Option<Clock>,
     pub deleted_by: Option<Actor>,
+    pub deleted_at: Option<Clock>,
     pub reactions: BTreeMap<String, BTreeSet<Actor>>,
 }
 
 /// Folds a message with the events that name it, in any order.
 ///
-/// `author` is who wrote the message; `text` is None when its payload is not here. Only the author edits and deletes
-/// (deletion by administrators comes with roles).
-pub fn fold_message(author: Actor, text: Option<&str>, related: &[Fact]) -> MessageState {
+/// `author` is who wrote the message; `text` is None when its payload is not here. Only the author edits; who may delete
+/// says [`may_delete`], and the first of several deletes is the one that is shown.
+pub fn fold_message(
+    author: Actor,
+    owner: &CompanyId,
+    text: Option<&str>,
+    related: &[Fact],
+) -> MessageState {
     let mut state = MessageState {
         text: text.map(str::to_owned),
         ..MessageState::default()
@@ -68,13 +74,29 @@ pub fn fold_message(author: Actor, text: Option<&str>, related: &[Fact]) -> Mess
                 .insert(actor);
         }
     }
-    if by_author().any(|fact| matches!(fact.event, Event::Delete(_))) {
+    let deletes = related
+        .iter()
+        .filter(|fact| may_delete(fact.event.kind(), &fact.actor, &author, owner));
+    if let Some(first) = deletes.min_by_key(|fact| (fact.clock, fact.id)) {
         state = MessageState {
-            deleted_by: Some(author),
+            deleted_by: Some(first.actor),
+            deleted_at: Some(first.clock),
             ..MessageState::default()
         };
     }
     state
+}
+
+/// Whether an event of this kind, by this actor, ends what `author` said: the author's own delete, or an administrator's of
+/// the author's company or of the company that owns the chat.
+pub fn may_delete(number: u16, by: &Actor, author: &Actor, owner: &CompanyId) -> bool {
+    match number {
+        kind::DELETE => by == author,
+        kind::ADMIN_DELETE => {
+            by.handle != Handle::ZERO && (by.company == author.company || by.company == *owner)
+        }
+        _ => false,
+    }
 }
 
 /// The message that an event is about, if it is about one.
@@ -82,6 +104,7 @@ pub fn target_of(event: &Event) -> Option<EventId> {
     match event {
         Event::Edit(edit) => Some(edit.target),
         Event::Delete(delete) => Some(delete.target),
+        Event::AdminDelete(delete) => Some(delete.target),
         Event::Reaction(reaction) => Some(reaction.target),
         _ => None,
     }
@@ -121,5 +144,76 @@ pub fn fold_member(people: &mut BTreeMap<Actor, Membership>, fact: &Fact) {
         _ => {
             people.insert(fact.actor, new);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{AdminDelete, Delete};
+    use crate::ids::Hash;
+
+    const ACME: CompanyId = CompanyId([1; 32]);
+    const GLOBEX: CompanyId = CompanyId([2; 32]);
+    const INITECH: CompanyId = CompanyId([3; 32]);
+
+    fn actor(company: CompanyId, handle: u8) -> Actor {
+        Actor {
+            company,
+            handle: Handle([handle; 16]),
+        }
+    }
+
+    #[test]
+    fn s34_who_may_delete_follows_from_companies_alone() {
+        let boris = actor(GLOBEX, 1);
+        let may = |number, by: Actor| may_delete(number, &by, &boris, &ACME);
+        assert!(may(kind::DELETE, boris));
+        assert!(!may(kind::DELETE, actor(GLOBEX, 2)));
+        assert!(may(kind::ADMIN_DELETE, actor(GLOBEX, 2)));
+        assert!(may(kind::ADMIN_DELETE, actor(ACME, 9)));
+        assert!(!may(kind::ADMIN_DELETE, actor(INITECH, 9)));
+        // A node by itself is nobody's administrator.
+        assert!(!may(kind::ADMIN_DELETE, actor(ACME, 0)));
+        assert!(!may(kind::EDIT, boris));
+    }
+
+    #[test]
+    fn s34_the_first_delete_is_shown_whatever_came_first() {
+        let target = EventId {
+            envelope: Hash([7; 32]),
+            place: 0,
+        };
+        let fact = |clock, actor, event| Fact {
+            id: EventId {
+                envelope: Hash([clock as u8; 32]),
+                place: 0,
+            },
+            clock: Clock(clock),
+            actor,
+            event,
+        };
+        let boris = actor(GLOBEX, 1);
+        let mut facts = vec![
+            fact(
+                30,
+                actor(ACME, 9),
+                Event::AdminDelete(AdminDelete { target }),
+            ),
+            fact(20, boris, Event::Delete(Delete { target })),
+            fact(
+                10,
+                actor(INITECH, 9),
+                Event::AdminDelete(AdminDelete { target }),
+            ),
+        ];
+        let state = fold_message(boris, &ACME, Some("text"), &facts);
+        assert_eq!(state.deleted_by, Some(boris));
+        assert_eq!(
+            (state.text.clone(), state.deleted_at),
+            (None, Some(Clock(20)))
+        );
+        facts.reverse();
+        assert_eq!(fold_message(boris, &ACME, Some("text"), &facts), state);
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::codec::{self, Blob, CodecError};
-use crate::envelope::SealedEnvelope;
+use crate::envelope::{EnvelopeHeader, SealedEnvelope};
+use crate::event::kind;
 use crate::fields::Fields;
 use crate::identity::SignedIdentity;
 use crate::ids::{ChatId, CompanyId, NodeKey, Position};
@@ -95,7 +96,10 @@ pub struct Erasure {
 
 /// The numbers of the kinds of proof. A number is never used again for another meaning.
 pub mod proof_kind {
+    /// By its author.
     pub const DELETED: u16 = 1;
+    /// By an administrator.
+    pub const DELETED_BY_ADMINISTRATOR: u16 = 2;
 }
 
 /// The event that deleted the payload, with only that event's payload.
@@ -105,19 +109,48 @@ pub struct DeleteProof {
     pub envelope: SealedEnvelope,
 }
 
+impl DeleteProof {
+    /// A proof that does not hold a delete by an administrator is taken for one by the author, and refused as such.
+    fn kind(&self) -> u16 {
+        let header: Result<EnvelopeHeader, CodecError> =
+            codec::decode(&self.envelope.header.0, limits::HEADER_BYTES);
+        let event = header.ok().and_then(|header| {
+            let event = header.events.get(usize::from(self.place));
+            event.map(|event| event.kind)
+        });
+        match event {
+            Some(kind::ADMIN_DELETE) => proof_kind::DELETED_BY_ADMINISTRATOR,
+            _ => proof_kind::DELETED,
+        }
+    }
+}
+
 impl Erasure {
+    /// The kind of proof follows from the kind of the deleting event.
     pub fn deleted(place: u16, proof: &DeleteProof) -> Erasure {
         Erasure {
             place,
-            kind: proof_kind::DELETED,
+            kind: proof.kind(),
             proof: Blob(codec::encode(proof)),
         }
     }
 
-    /// The delete of a proof that is one; None when it is of another kind.
+    /// The delete that proves it; None when the proof is of another kind.
     pub fn delete(&self) -> Option<Result<DeleteProof, CodecError>> {
-        (self.kind == proof_kind::DELETED)
-            .then(|| codec::decode(&self.proof.0, limits::PROOF_BYTES))
+        matches!(
+            self.kind,
+            proof_kind::DELETED | proof_kind::DELETED_BY_ADMINISTRATOR
+        )
+        .then(|| codec::decode(&self.proof.0, limits::PROOF_BYTES))
+    }
+
+    /// An event of this kind is what this kind of proof must hold.
+    pub fn is_proven_by(&self, number: u16) -> bool {
+        match self.kind {
+            proof_kind::DELETED => number == kind::DELETE,
+            proof_kind::DELETED_BY_ADMINISTRATOR => number == kind::ADMIN_DELETE,
+            _ => false,
+        }
     }
 
     fn wire_bytes(&self) -> usize {

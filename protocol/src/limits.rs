@@ -404,7 +404,7 @@ mod tests {
             proof: Blob(vec![0; PROOF_BYTES + 1]),
         };
         assert!(erasure.delete().is_some_and(|read| read.is_err()));
-        let newer = Erasure { kind: 2, ..erasure };
+        let newer = Erasure { kind: 3, ..erasure };
         assert_eq!(newer.delete(), None);
     }
 

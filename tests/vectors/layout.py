@@ -266,6 +266,7 @@ EVENTS = {
     6: Struct(company=COMPANY, action=U16, nickname=TEXT),
     7: Struct(code=U16, words=List(TEXT)),
     8: Struct(old=List(Tuple(STREAM, HEAD))),
+    9: Struct(target=EVENT_ID),
 }
 
 # Registers.

@@ -12,6 +12,8 @@ from crypto import OVERHEAD, hpke_open, hpke_seal, open_sealed, open_shown, sha2
 from layout import Refused, decode
 
 ZERO = bytes(32)
+# Kinds of events that end another and are never erased: by its author, by an administrator.
+DELETES = (3, 9)
 SUITE = 1
 START = SimpleNamespace(seq=0, hash=ZERO)
 
@@ -336,7 +338,7 @@ def envelope(sealed):
     require(sum(lengths) <= ENVELOPE_PAYLOAD_BYTES, "shape", "payloads together")
     clocks = [event.clock for event in header.events]
     require(all(one < two for one, two in zip(clocks, clocks[1:])), "clock_order")
-    deletes = [event.payload_len for event in header.events if event.kind == 3]
+    deletes = [event.payload_len for event in header.events if event.kind in DELETES]
     if deletes:
         require(len(header.events) <= DELETE_EVENTS, "shape", "a delete among too many")
         require(len(sealed.header) <= DELETE_HEADER_BYTES, "shape", "a delete under a long header")
@@ -404,12 +406,12 @@ def item(value, chat: bytes, log: OwnerLog, identities: dict, keys: dict) -> Non
     erased = [place for place, payload in enumerate(value.envelope.payloads) if not payload]
     require([claim.place for claim in value.erasures] == erased, "unproven_erasure", "one proof for each, no other")
     for claim in value.erasures:
-        erasure(claim, value.envelope, header, identities, keys)
+        erasure(claim, value.envelope, header, identities, keys, log.owner)
 
 
-def erasure(claim, target, header, identities: dict, keys: dict) -> None:
-    """The delete event that names this payload, by the same person."""
-    require(claim.kind == 1, "unknown_proof")
+def erasure(claim, target, header, identities: dict, keys: dict, owner: bytes) -> None:
+    """The delete event that names this payload: by the same person, or by an administrator who may."""
+    require(claim.kind in (1, 2), "unknown_proof")
     try:
         delete = decode(l.DELETE_PROOF, claim.proof, PROOF_BYTES)
     except Refused as refusal:
@@ -417,9 +419,13 @@ def erasure(claim, target, header, identities: dict, keys: dict) -> None:
     proof, place, by = envelope(delete.envelope), claim.place, delete.place
     require(by < len(proof.events), "unproven_erasure")
     event, erased = proof.events[by], header.events[place]
-    by_author = proof.chat == header.chat and proof.stream.company == header.stream.company
-    require(by_author and event.actor == erased.actor, "unproven_erasure")
-    require(event.kind == 3 and erased.kind != 3, "unproven_erasure", "only a delete erases, and never a delete")
+    of_author = proof.stream.company == header.stream.company
+    if claim.kind == 1:
+        may = event.kind == 3 and of_author and event.actor == erased.actor
+    else:
+        may = event.kind == 9 and event.actor != bytes(16) and (of_author or proof.stream.company == owner)
+    require(proof.chat == header.chat and may, "unproven_erasure")
+    require(erased.kind not in DELETES, "unproven_erasure", "a delete is never erased")
     try:
         key_listed(identities, proof.stream.company, proof.identity_at, proof.stream.node)
     except Refused as refusal:
@@ -427,7 +433,7 @@ def erasure(claim, target, header, identities: dict, keys: dict) -> None:
     require(proof.epoch in keys, "needs_key")
     plain = open_payload(proof, delete.envelope.payloads, by, keys[proof.epoch])
     require(plain is not None, "unproven_erasure")
-    named = decode(l.EVENTS[3], plain, PAYLOAD_BYTES).target
+    named = decode(l.EVENTS[event.kind], plain, PAYLOAD_BYTES).target
     require((named.envelope, named.place) == (sha256(target.header), place), "unproven_erasure")
 
 

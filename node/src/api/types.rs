@@ -67,7 +67,7 @@
 //! | `DELETE /v0/messages/{message}` | author, or administrator by S34 | `?client_id` | `200` [`Message`] (kind `deleted`) |
 //! | `PUT /v0/messages/{message}/reactions` | member of its chat | [`React`] | `200` [`Message`] |
 //! | `POST /v0/messages/{message}/recall` | author | [`Repeatable`] | `200` [`Message`] (kind `recalled`); `409 X0407` if a byte may have left |
-//! | `GET /v0/messages/{message}/receipts` | member of its chat | | `200` [`Receipts`] |
+//! | `GET /v0/messages/{message}/receipts` | author | | `200` [`Receipts`] |
 //! | `GET /v0/messages/{message}/why` | member of its chat | | `200` [`Why`] |
 //! | `GET /v0/changes` | signed in | `?chat`, header `Last-Event-ID` | event stream, see [`Change`] |
 //!

@@ -2,7 +2,8 @@
 //!
 //! Drafts only; writing them belongs to the round of the core.
 
-use crossport_protocol::event::{Delete, Edit, Event, Message as Content, Reaction};
+use crossport_protocol::actions::Action;
+use crossport_protocol::event::{AdminDelete, Delete, Edit, Event, Message as Content, Reaction};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::ids::{ChatId, EventId};
 use crossport_protocol::replicator::RecallError;
@@ -10,7 +11,6 @@ use crossport_protocol::replicator::RecallError;
 use crate::api::facade::{Answer, Caller, Refused};
 use crate::api::types::{Code, Message};
 use crate::core::Core;
-use crate::store::Row;
 
 impl Core {
     /// The event that a new message becomes, and the chat that takes it.
@@ -23,9 +23,8 @@ impl Core {
     ) -> Answer<(ChatId, Event)> {
         let chat = self.find_chat(text, &caller.user)?;
         let reply_to = reply_to
-            .map(|id| self.find_message(id, &caller.user))
-            .transpose()?
-            .map(|(_, row)| row.id);
+            .map(|id| self.replied_to(caller, &chat, id))
+            .transpose()?;
         let chat = self
             .twins(&chat, &caller.user)
             .into_iter()
@@ -41,7 +40,17 @@ impl Core {
         ))
     }
 
-    fn is_open(&self, chat: &ChatId) -> bool {
+    /// A message of the same chat that may be replied to.
+    fn replied_to(&self, caller: Caller, chat: &ChatId, text: &str) -> Answer<EventId> {
+        let (of, row) = self.find_message(text, &caller.user)?;
+        if !self.twins(chat, &caller.user).contains(&of) {
+            return Err(Refused::new(Code::MessageNotFound, text));
+        }
+        self.check_action(Action::Reply, &of, &row, &caller.user, text)?;
+        Ok(row.id)
+    }
+
+    pub(super) fn is_open(&self, chat: &ChatId) -> bool {
         let own = self.replicator.company();
         self.replicator
             .chat(chat)
@@ -54,7 +63,8 @@ impl Core {
         text: &str,
         edited: String,
     ) -> Answer<(ChatId, EventId, Event)> {
-        let (chat, row) = self.own_message(caller, text)?;
+        let (chat, row) = self.find_message(text, &caller.user)?;
+        self.check_action(Action::Edit, &chat, &row, &caller.user, text)?;
         Ok((
             chat,
             row.id,
@@ -66,9 +76,26 @@ impl Core {
         ))
     }
 
-    pub fn draft_delete(&self, caller: Caller, text: &str) -> Answer<(ChatId, EventId, Event)> {
-        let (chat, row) = self.own_message(caller, text)?;
-        Ok((chat, row.id, Event::Delete(Delete { target: row.id })))
+    /// The deletes of a message and of its edits, each of which carries a text of its own; the message's first.
+    pub fn draft_delete(
+        &self,
+        caller: Caller,
+        text: &str,
+    ) -> Answer<(ChatId, EventId, Event, Vec<Event>)> {
+        let (chat, row) = self.find_message(text, &caller.user)?;
+        let stance = self.check_action(Action::Delete, &chat, &row, &caller.user, text)?;
+        let delete = |target| {
+            if stance.is_own() {
+                Event::Delete(Delete { target })
+            } else {
+                Event::AdminDelete(AdminDelete { target })
+            }
+        };
+        let related = self.related_facts(&chat, &row.id).into_iter();
+        let edits = related
+            .filter(|fact| fact.actor == row.actor && matches!(fact.event, Event::Edit(_)))
+            .map(|fact| delete(fact.id));
+        Ok((chat, row.id, delete(row.id), edits.collect()))
     }
 
     pub fn draft_reaction(
@@ -79,7 +106,7 @@ impl Core {
         on: bool,
     ) -> Answer<(ChatId, EventId, Event)> {
         let (chat, row) = self.find_message(text, &caller.user)?;
-        self.check_not_gone(&chat, &row, text)?;
+        self.check_action(Action::React, &chat, &row, &caller.user, text)?;
         Ok((
             chat,
             row.id,
@@ -91,31 +118,12 @@ impl Core {
         ))
     }
 
-    fn own_message(&self, caller: Caller, text: &str) -> Answer<(ChatId, Row)> {
+    pub fn recall(&mut self, caller: Caller, text: &str) -> Answer<Message> {
         let (chat, row) = self.find_message(text, &caller.user)?;
-        let mine = self.is_own(&chat, &row, &caller.user);
-        if !mine || row.kind != crossport_protocol::event::kind::MESSAGE {
+        let stance = self.check_action(Action::Delete, &chat, &row, &caller.user, text)?;
+        if !stance.is_own() {
             return Err(Refused::new(Code::NotYourMessage, text));
         }
-        self.check_not_gone(&chat, &row, text)?;
-        Ok((chat, row))
-    }
-
-    fn check_not_gone(&self, chat: &ChatId, row: &Row, text: &str) -> Answer<()> {
-        let gone = row.is_erased()
-            || self
-                .related_facts(chat, &row.id)
-                .iter()
-                .any(|fact| matches!(fact.event, Event::Delete(_)));
-        if gone {
-            Err(Refused::new(Code::MessageGone, text))
-        } else {
-            Ok(())
-        }
-    }
-
-    pub fn recall(&mut self, caller: Caller, text: &str) -> Answer<Message> {
-        let (chat, row) = self.own_message(caller, text)?;
         let recalled =
             self.replicate(|replicator, cx| replicator.recall(cx, chat, row.id, row.actor.handle));
         recalled.map_err(|error| match &error {

@@ -1,5 +1,6 @@
 //! Receipts and the road of a message: who stored it, who read it, and why it is not there yet.
 
+use crossport_protocol::actions::Action;
 use crossport_protocol::codec;
 use crossport_protocol::fold::Actor;
 use crossport_protocol::ids::{ChatId, CompanyId, Handle, Hash};
@@ -14,6 +15,7 @@ use crate::texts::Texts;
 impl Core {
     pub fn receipts(&self, caller: Caller, text: &str) -> Answer<Receipts> {
         let (chat, row) = self.find_message(text, &caller.user)?;
+        self.check_action(Action::WhoRead, &chat, &row, &caller.user, text)?;
         let (mark, overdue, _) =
             self.marks(&chat, &row, row.actor.company == self.replicator.company());
         let companies: Vec<CompanyReceipt> = self.company_receipts(&chat, &row);

@@ -266,7 +266,7 @@ impl Core {
                     self.asks.push_back(Ask { chat, ask });
                 }
             }
-            Event::Edit(_) | Event::Delete(_) | Event::Reaction(_) => {
+            Event::Edit(_) | Event::Delete(_) | Event::AdminDelete(_) | Event::Reaction(_) => {
                 if let Some(target) = target_of(&event) {
                     self.announcements.push(Announcement::Message(chat, target));
                 }

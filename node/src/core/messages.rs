@@ -64,6 +64,11 @@ impl Core {
         self.open_row(chat, &self.row(chat, *id)?)
     }
 
+    pub fn owner_of(&self, chat: &ChatId) -> Option<CompanyId> {
+        let held = self.replicator.chat(chat)?;
+        Some(held.owner().owner())
+    }
+
     /// Edits, deletes and reactions of a message.
     pub fn related_facts(&self, chat: &ChatId, id: &EventId) -> Vec<FoldFact> {
         let rows = self.sound(self.store.related(chat, *id));
@@ -92,28 +97,32 @@ impl Core {
             Some(Event::Message(message)) => Some(message.text.as_str()),
             _ => None,
         };
-        let state = fold::fold_message(actor, text, &related);
+        let owner = self.owner_of(chat).unwrap_or(actor.company);
+        let state = fold::fold_message(actor, &owner, text, &related);
         let mine = self.is_own(chat, row, user);
         let service = event
             .as_ref()
             .and_then(|event| self.service_of(chat, &actor, event));
         let deleted = state.deleted_by.is_some();
-        let deleted_at = related
-            .iter()
-            .find(|fact| matches!(fact.event, Event::Delete(_)))
-            .map(|fact| fact.clock.time());
         let (mark, overdue, read_by) = self.marks(chat, row, mine && row.kind == kind::MESSAGE);
         let sent_at = row.clock.time();
+        let kind = if deleted && self.is_recalled(chat, &row.id) {
+            MessageKind::Recalled
+        } else {
+            kind_of(&event, deleted, service.is_some(), row)
+        };
         Message {
             id: row.id.to_string(),
             chat: self.shown_twin(chat, user).to_string(),
             author: self.person_of_actor(chat, &actor),
             mine,
-            kind: if deleted && self.is_recalled(chat, &row.id) {
-                MessageKind::Recalled
-            } else {
-                kind_of(&event, deleted, service.is_some(), row)
-            },
+            kind,
+            actions: self
+                .stance(chat, row, kind, user)
+                .offered()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             text: state.text,
             sent_at: time_text(sent_at),
             arrived_at: time_text(self.arrived_at(chat, row)),
@@ -130,7 +139,7 @@ impl Core {
             edited_at: state.edited.map(|clock| time_text(clock.time())),
             deleted: state.deleted_by.map(|by| Deleted {
                 by: self.person_of_actor(chat, &by),
-                at: time_text(deleted_at.unwrap_or(sent_at)),
+                at: time_text(state.deleted_at.map_or(sent_at, |clock| clock.time())),
             }),
             service,
             reactions: self.reactions_of(chat, state.reactions, user),

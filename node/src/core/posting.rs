@@ -19,6 +19,8 @@ pub struct Post {
     pub user: LocalId,
     pub chat: ChatId,
     pub event: Event,
+    /// Written together with it, in the same name.
+    pub also: Vec<Event>,
     pub client_id: String,
     /// The message that the answer shows: the written one if None.
     pub shows: Option<EventId>,
@@ -49,7 +51,7 @@ impl Core {
     }
 
     fn write_posts_of(&mut self, chat: ChatId, posts: Vec<Post>) {
-        let mut new: Vec<(Post, Draft)> = Vec::with_capacity(posts.len());
+        let mut new: Vec<(Post, Vec<Draft>)> = Vec::with_capacity(posts.len());
         let mut repeated: Vec<Post> = Vec::new();
         for post in posts {
             let key = client_key(&post.client_id);
@@ -63,22 +65,27 @@ impl Core {
                 self.answer_repeated(post, id);
                 continue;
             }
-            match self.draft_of(&post) {
-                Ok(draft) => new.push((post, draft)),
+            match self.drafts_of(&post) {
+                Ok(drafts) => new.push((post, drafts)),
                 Err(refused) => drop(post.reply.send(Err(refused))),
             }
         }
         if new.is_empty() {
             return;
         }
-        let drafts: Vec<Draft> = new.iter().map(|(_, draft)| draft.clone()).collect();
+        let drafts: Vec<Draft> = new.iter().flat_map(|(_, drafts)| drafts.clone()).collect();
         let written = self.replicate(|replicator, cx| replicator.append(cx, chat, &drafts));
         match written {
-            Ok(ids) => self.answer_new(
-                chat,
-                new.into_iter().map(|(post, _)| post).zip(ids).collect(),
-                repeated,
-            ),
+            Ok(ids) => {
+                let mut ids = ids.into_iter();
+                let mut first_of = |(post, drafts): (Post, Vec<Draft>)| {
+                    // What was written besides goes without an answer of its own.
+                    let id = ids.by_ref().take(drafts.len()).collect::<Vec<_>>();
+                    id.first().map(|id| (post, *id))
+                };
+                let written = new.into_iter().filter_map(&mut first_of).collect();
+                self.answer_new(chat, written, repeated);
+            }
             Err(error) => {
                 let refused = refused_append(&error);
                 let all = new.into_iter().map(|(post, _)| post).chain(repeated);
@@ -87,20 +94,36 @@ impl Core {
         }
     }
 
-    fn draft_of(&self, post: &Post) -> Answer<Draft> {
+    /// The post's own event first.
+    fn drafts_of(&self, post: &Post) -> Answer<Vec<Draft>> {
         post.event
             .check()
             .map_err(|error| refused_append(&AppendError::Content(error)))?;
         let actor = self
             .cached_handle(&post.chat, &post.user)
             .ok_or(Code::ChatNotFound)?;
-        Ok(Draft {
+        let events = std::iter::once(&post.event).chain(&post.also);
+        let draft = |event: &Event| Draft {
             actor,
-            event: post.event.clone(),
-        })
+            event: event.clone(),
+        };
+        Ok(events.map(draft).collect())
+    }
+
+    /// An administrator's deletion of what somebody else said is an administrative act.
+    fn audit_deletions(&mut self, written: &[(Post, EventId)]) {
+        for (post, _) in written {
+            if let Event::AdminDelete(delete) = &post.event {
+                let user = self.directory.user(&post.user);
+                let who = user.map_or_else(String::new, |user| user.nickname.clone());
+                let subject = format!("message {} chat {}", delete.target, post.chat);
+                self.audit(&who, "message.delete", Some(subject));
+            }
+        }
     }
 
     fn answer_new(&mut self, chat: ChatId, written: Vec<(Post, EventId)>, repeated: Vec<Post>) {
+        self.audit_deletions(&written);
         let entries = written
             .iter()
             .map(|(post, id)| (post.user, client_key(&post.client_id), *id))

@@ -36,12 +36,29 @@ impl Node {
         client_id: String,
         draft: impl FnOnce(&Core) -> Answer<(ChatId, Option<EventId>, Event)> + Send + 'static,
     ) -> Answer<Message> {
+        let alone = move |core: &Core| {
+            let (chat, shows, event) = draft(core)?;
+            Ok((chat, shows, event, Vec::new()))
+        };
+        self.write_all(caller, client_id, alone).await
+    }
+
+    /// The same for an event that others go with.
+    async fn write_all(
+        &self,
+        caller: Caller,
+        client_id: String,
+        draft: impl FnOnce(&Core) -> Answer<(ChatId, Option<EventId>, Event, Vec<Event>)>
+        + Send
+        + 'static,
+    ) -> Answer<Message> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let command = Box::new(move |core: &mut Core| match draft(core) {
-            Ok((chat, shows, event)) => core.post(Post {
+            Ok((chat, shows, event, also)) => core.post(Post {
                 user: caller.user,
                 chat,
                 event,
+                also,
                 client_id,
                 shows,
                 reply,
@@ -383,9 +400,9 @@ impl UseCases for Node {
     }
 
     async fn delete(&self, caller: Caller, message: String, write: Repeatable) -> Answer<Message> {
-        self.write(caller, write.client_id, move |core| {
-            let (chat, target, event) = core.draft_delete(caller, &message)?;
-            Ok((chat, Some(target), event))
+        self.write_all(caller, write.client_id, move |core| {
+            let (chat, target, event, edits) = core.draft_delete(caller, &message)?;
+            Ok((chat, Some(target), event, edits))
         })
         .await
     }

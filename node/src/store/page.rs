@@ -73,7 +73,12 @@ pub fn is_shown(number: u16) -> bool {
     number < SILENT_KINDS
         && !matches!(
             number,
-            kind::EDIT | kind::DELETE | kind::REACTION | kind::MEMBER_ASK | kind::RESUME
+            kind::EDIT
+                | kind::DELETE
+                | kind::ADMIN_DELETE
+                | kind::REACTION
+                | kind::MEMBER_ASK
+                | kind::RESUME
         )
 }
 

@@ -384,7 +384,7 @@ impl Chat {
 
 /// A delete's envelope is small, because it proves every erasure.
 fn most_events(number: u16) -> usize {
-    if number == kind::DELETE {
+    if kind::deletes(number) {
         limits::DELETE_EVENTS
     } else {
         limits::ENVELOPE_EVENTS

@@ -2,8 +2,9 @@
 
 use super::chat::is_ancestor;
 use super::{Context, Origin, Output, Replicator};
-use crate::envelope::VerifiedEnvelope;
+use crate::envelope::{EventHeader, VerifiedEnvelope};
 use crate::event::{Event, kind};
+use crate::fold::{Actor, may_delete, target_of};
 use crate::frame::EnvelopeItem;
 use crate::ids::{ChatId, EventId, Handle, Head, StreamId};
 use crate::limits;
@@ -160,19 +161,20 @@ impl Replicator {
         let chat_id = envelope.header.chat;
         for (place, (event, plain)) in envelope.header.events.iter().zip(plains).enumerate() {
             let id = envelope.event_id(place);
-            if event.kind == kind::DELETE
-                && let Some(Ok(Event::Delete(delete))) =
+            if kind::deletes(event.kind)
+                && let Some(Ok(delete)) =
                     plain.as_ref().map(|plain| Event::decode(event.kind, plain))
-                && self.note_delete(cx, envelope, event.actor, delete.target, id)
+                && let Some(target) = target_of(&delete)
+                && self.note_delete(cx, envelope, event, target, id)
             {
-                erased.push((delete.target, id));
+                erased.push((target, id));
             }
             let Some(chat) = self.chats.get_mut(&chat_id) else {
                 return erased;
             };
             if let Some(by) = chat.core.deletes_ahead.remove(&id)
-                && self.is_by_author(cx, chat_id, by, envelope, event.actor)
-                && event.kind != kind::DELETE
+                && self.may_have_deleted(cx, chat_id, by, envelope, event.actor)
+                && !kind::deletes(event.kind)
                 && !envelope.is_erased(place)
             {
                 erased.push((id, by));
@@ -186,18 +188,25 @@ impl Replicator {
         &mut self,
         cx: &Context<'_>,
         delete: &VerifiedEnvelope,
-        actor: Handle,
+        event: &EventHeader,
         target: EventId,
         by: EventId,
     ) -> bool {
         let chat_id = delete.header.chat;
         let past = self.fresh.over(cx.log);
+        let deleting = Actor {
+            company: delete.header.stream.company,
+            handle: event.actor,
+        };
         match past.written(&chat_id, &target) {
             // The payload of a delete is what proves the erasure to others: it stays.
             Some(written) => {
-                written.company == delete.header.stream.company
-                    && written.actor == actor
-                    && written.kind != kind::DELETE
+                let author = Actor {
+                    company: written.company,
+                    handle: written.actor,
+                };
+                self.may_delete(&chat_id, event.kind, &deleting, &author)
+                    && !kind::deletes(written.kind)
                     && !written.erased
             }
             None => {
@@ -211,8 +220,20 @@ impl Replicator {
         }
     }
 
-    /// The delete event that came first is by the very author of its target.
-    fn is_by_author(
+    /// As the fold says it; who owns a chat that is not here is not known.
+    pub(super) fn may_delete(
+        &self,
+        chat: &ChatId,
+        number: u16,
+        by: &Actor,
+        author: &Actor,
+    ) -> bool {
+        let held = self.chats.get(chat);
+        held.is_some_and(|held| may_delete(number, by, author, &held.owner().owner()))
+    }
+
+    /// The delete event that came first is by somebody who may delete its target.
+    fn may_have_deleted(
         &self,
         cx: &Context<'_>,
         chat_id: ChatId,
@@ -221,8 +242,16 @@ impl Replicator {
         actor: Handle,
     ) -> bool {
         let past = self.fresh.over(cx.log);
+        let author = Actor {
+            company: target.header.stream.company,
+            handle: actor,
+        };
         past.written(&chat_id, &by).is_some_and(|written| {
-            written.company == target.header.stream.company && written.actor == actor
+            let by = Actor {
+                company: written.company,
+                handle: written.actor,
+            };
+            self.may_delete(&chat_id, written.kind, &by, &author)
         })
     }
 }

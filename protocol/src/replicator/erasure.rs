@@ -1,11 +1,10 @@
 //! What may stand in for a payload that is gone: a proof for each of them, judged before anything is kept.
 
 use super::{Refusal, Replicator};
-use crate::codec;
 use crate::envelope::VerifiedEnvelope;
-use crate::event::{Delete, kind};
+use crate::event::{Event, kind};
+use crate::fold::{Actor, target_of};
 use crate::frame::{DeleteProof, EnvelopeItem, Erasure};
-use crate::limits;
 
 impl Replicator {
     /// Every missing payload comes with one proof, in the order of their places, and there is no other.
@@ -52,18 +51,23 @@ impl Replicator {
             return Err(Refusal::UnprovenErasure);
         };
         let chat_id = proof.header.chat;
-        let same_author = chat_id == envelope.header.chat
-            && proof.header.stream.company == envelope.header.stream.company
-            && event.actor == target.actor
-            && event.kind == kind::DELETE
-            && target.kind != kind::DELETE;
+        let deleting = Actor {
+            company: proof.header.stream.company,
+            handle: event.actor,
+        };
+        let author = Actor {
+            company: envelope.header.stream.company,
+            handle: target.actor,
+        };
+        let may_delete = chat_id == envelope.header.chat
+            && erasure.is_proven_by(event.kind)
+            && self.may_delete(&chat_id, event.kind, &deleting, &author)
+            && !kind::deletes(target.kind);
         let signer = &proof.header.stream.node;
-        let known_key = self.roster.lists_at(
-            &envelope.header.stream.company,
-            &proof.header.identity_at,
-            signer,
-        );
-        if !same_author || known_key == Some(false) {
+        let known_key = self
+            .roster
+            .lists_at(&deleting.company, &proof.header.identity_at, signer);
+        if !may_delete || known_key == Some(false) {
             return Err(Refusal::UnprovenErasure);
         }
         if known_key.is_none() {
@@ -80,9 +84,8 @@ impl Replicator {
             };
         };
         let plain = proof.open(by, key).ok_or(Refusal::UnprovenErasure)?;
-        let delete: Delete =
-            codec::decode(&plain, limits::PAYLOAD_BYTES).map_err(|_| Refusal::UnprovenErasure)?;
-        if delete.target == envelope.event_id(place) {
+        let delete = Event::decode(event.kind, &plain).map_err(|_| Refusal::UnprovenErasure)?;
+        if target_of(&delete) == Some(envelope.event_id(place)) {
             Ok(())
         } else {
             Err(Refusal::UnprovenErasure)

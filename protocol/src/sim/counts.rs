@@ -21,7 +21,7 @@ counted!(
         Loss, Duplicate, Reorder, Delay, Corruption, Partition, LinkDown, Crash, CrashBeforeCommit, GroupCommit,
         StartFromCheckpoint, DeclaredRestore, UnknownRollback, ClockForward, ClockBack, OwnerDead, Removal, Readding,
         Ed25519, KeyedHash, FullHistory, FromJoining, Relay, StreamFork, OwnerFork, RotatedEpoch, KeyLost, Bar, Recall,
-        RecallRefused, Post, Edit, Delete, Reaction, Member, UnknownKind, Read,
+        RecallRefused, Post, Edit, Delete, AdminDelete, Reaction, Member, UnknownKind, Read,
     }
 );
 

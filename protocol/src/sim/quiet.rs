@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::random::Seeded;
 use super::shell::{Company, Shell};
 use crate::clock::Time;
-use crate::event::{Delete, Edit, Event, Message, Reaction};
+use crate::event::{AdminDelete, Delete, Edit, Event, Message, Reaction};
 use crate::ids::{ChatId, EventId, Handle};
 use crate::owner_log::{ChatKind, History};
 use crate::replicator::{Draft, Output};
@@ -216,6 +216,10 @@ pub fn edit(target: EventId, text: &str) -> Event {
 
 pub fn delete(target: EventId) -> Event {
     Event::Delete(Delete { target })
+}
+
+pub fn admin_delete(target: EventId) -> Event {
+    Event::AdminDelete(AdminDelete { target })
 }
 
 pub fn reaction(target: EventId, present: bool) -> Event {

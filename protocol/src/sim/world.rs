@@ -2,6 +2,7 @@
 //! from a seed.
 
 mod acts;
+mod deleted;
 pub(super) mod explored;
 mod faults;
 mod heal;

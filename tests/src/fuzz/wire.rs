@@ -223,14 +223,22 @@ pub fn fold(bytes: &[u8]) -> Outcome {
             event: Event::decode(*kind, &plain.0).map_err(reason)?,
         });
     }
-    let shown = fold_message(actor(1), Some("text"), &facts);
-    let deleted = |fact: &Fact| fact.actor == actor(1) && matches!(fact.event, Event::Delete(_));
+    let owner = CompanyId([2; 32]);
+    let shown = fold_message(actor(1), &owner, Some("text"), &facts);
+    let deleted = |fact: &Fact| match fact.event {
+        Event::Delete(_) => fact.actor == actor(1),
+        Event::AdminDelete(_) => {
+            fact.actor.handle != Handle::ZERO
+                && [actor(1).company, owner].contains(&fact.actor.company)
+        }
+        _ => false,
+    };
     assert_eq!(shown.deleted_by.is_some(), facts.iter().any(deleted));
     assert!(shown.deleted_by.is_none() || shown.text.is_none());
     facts.reverse();
     assert_eq!(
         shown,
-        fold_message(actor(1), Some("text"), &facts),
+        fold_message(actor(1), &owner, Some("text"), &facts),
         "order must not count"
     );
     Ok(())

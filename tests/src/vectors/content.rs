@@ -2,8 +2,8 @@
 
 use crossport_protocol::codec::Blob;
 use crossport_protocol::event::{
-    Delete, Edit, Event, Member, MemberAction, MemberAsk, Message, Notice, Reaction, Resume,
-    UserCard,
+    AdminDelete, Delete, Edit, Event, Member, MemberAction, MemberAsk, Message, Notice, Reaction,
+    Resume, UserCard,
 };
 use crossport_protocol::fields::{Field, Fields};
 use crossport_protocol::ids::{EventId, Hash, Head};
@@ -24,6 +24,7 @@ fn content(event: &Event) -> Value {
         Event::MemberAsk(content) => tree(content),
         Event::Notice(content) => tree(content),
         Event::Resume(content) => tree(content),
+        Event::AdminDelete(content) => tree(content),
         Event::Unknown { plain, .. } => hex::encode(plain).into(),
     }
 }
@@ -116,6 +117,10 @@ fn every_kind() -> Vec<(&'static str, Event)> {
         ),
         ("edit", Event::Edit(edit)),
         ("delete", Event::Delete(Delete { target: target() })),
+        (
+            "delete by an administrator",
+            Event::AdminDelete(AdminDelete { target: target() }),
+        ),
         ("reaction", reaction("❤️")),
         (
             "member joins",

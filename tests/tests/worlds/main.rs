@@ -26,3 +26,4 @@ mod hostile_shape;
 mod namespaces;
 mod offline;
 mod talking;
+mod words;

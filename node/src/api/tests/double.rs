@@ -111,6 +111,7 @@ pub(super) fn message(number: u64, text: &str) -> Message {
         author: person("anna"),
         mine: true,
         kind: MessageKind::Text,
+        actions: Vec::new(),
         text: Some(text.to_owned()),
         sent_at: "2026-11-23T19:46:08.000Z".to_owned(),
         arrived_at: "2026-11-23T19:46:08.001Z".to_owned(),

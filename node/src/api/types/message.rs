@@ -1,6 +1,7 @@
 //! Messages, their marks, receipts and the trace of one message through every hop.
 
 use super::{CompanyBadge, Person};
+use crossport_protocol::actions::Action as Rule;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,6 +20,49 @@ pub enum MessageKind {
     Unreadable,
     /// Written by a newer version; kept and passed on unchanged.
     NeedsNewer,
+}
+
+/// An entry of the menu at a message. More come with later versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Reply,
+    Quote,
+    Edit,
+    Delete,
+    Forward,
+    CopyText,
+    CopyLink,
+    React,
+    MarkUnread,
+    WhoRead,
+    CreateTask,
+    CreateMeeting,
+    NewChat,
+    SaveFile,
+    CopyFile,
+}
+
+impl From<Rule> for Action {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::Reply => Self::Reply,
+            Rule::Quote => Self::Quote,
+            Rule::Edit => Self::Edit,
+            Rule::Delete => Self::Delete,
+            Rule::Forward => Self::Forward,
+            Rule::CopyText => Self::CopyText,
+            Rule::CopyLink => Self::CopyLink,
+            Rule::React => Self::React,
+            Rule::MarkUnread => Self::MarkUnread,
+            Rule::WhoRead => Self::WhoRead,
+            Rule::CreateTask => Self::CreateTask,
+            Rule::CreateMeeting => Self::CreateMeeting,
+            Rule::NewChat => Self::NewChat,
+            Rule::SaveFile => Self::SaveFile,
+            Rule::CopyFile => Self::CopyFile,
+        }
+    }
 }
 
 /// How far an own message got (S12). A clock (only on the device) is the client's own affair.
@@ -43,6 +87,9 @@ pub struct Message {
     /// Written by the reader.
     pub mine: bool,
     pub kind: MessageKind,
+    /// What the reader may do with it, in the order of a menu; everything else is refused (S7).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
     /// Present exactly if kind is `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

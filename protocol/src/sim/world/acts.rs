@@ -7,7 +7,7 @@ use crate::ids::{ChatId, EventId, Handle, Head, LocalId};
 use crate::owner_log::{ChatKind, History, StreamCut};
 use crate::replicator::{AppendError, Draft, OwnerActError, ReadLog, RecallError};
 use crate::sim::counts::{Fault, Invariant, Violation};
-use crate::sim::quiet::{delete, edit, message, reaction};
+use crate::sim::quiet::{admin_delete, delete, edit, message, reaction};
 use crate::sim::shell::Seen;
 use crate::sim::watch::{Cause, Checked};
 
@@ -45,7 +45,8 @@ impl World {
         match self.random.below(20) {
             0..=8 => self.post(node, made.id),
             9..=10 => self.change(node, made.id, Fault::Edit),
-            11..=12 => self.change(node, made.id, Fault::Delete),
+            11 => self.change(node, made.id, Fault::Delete),
+            12 => self.change(node, made.id, Fault::AdminDelete),
             13..=14 => self.change(node, made.id, Fault::Reaction),
             15 => self.join_or_leave(node, made.id),
             16 => self.recall(node, made.id),
@@ -233,12 +234,17 @@ impl World {
     }
 
     fn change(&mut self, node: usize, chat: ChatId, what: Fault) -> Checked {
-        let own = what != Fault::Reaction;
+        let own = match what {
+            Fault::Reaction => false,
+            Fault::AdminDelete => !self.owns(node, &chat),
+            _ => true,
+        };
+        let by_author = matches!(what, Fault::Edit | Fault::Delete);
         let Some((target, seen)) = self.some_message(node, chat, own) else {
             return self.post(node, chat);
         };
         self.watch.counts.fault(what);
-        let actor = if own {
+        let actor = if by_author {
             seen.actor.handle
         } else {
             self.person(node, 0)
@@ -249,10 +255,17 @@ impl World {
                 &format!("new text {}", self.random.below(1_000_000)),
             )],
             Fault::Delete => self.deletes(node, chat, target, actor),
+            Fault::AdminDelete => vec![admin_delete(target)],
             _ => vec![reaction(target, self.random.one_in(2))],
         };
         let drafts = events.into_iter().map(|event| Draft { actor, event });
         self.append(node, chat, drafts.collect())
+    }
+
+    fn owns(&self, node: usize, chat: &ChatId) -> bool {
+        let replicator = &self.node(node).replicator;
+        let held = replicator.chat(chat);
+        held.is_some_and(|held| held.owner().owner() == replicator.company())
     }
 
     /// Deleting a message deletes what its author had made of it, too: an edit carries a text of its own.

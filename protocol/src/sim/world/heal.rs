@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::deleted::owner_of;
 use super::{Habits, Made, World};
 use crate::event::{Event, kind};
 use crate::fold::{Actor, Fact, fold_message, target_of};
-use crate::ids::{ChatId, EventId, Hash, Head, StreamId};
+use crate::ids::{ChatId, CompanyId, EventId, Hash, Head, StreamId};
 use crate::owner_log::{History, OwnerLog, StreamCut};
 
 use crate::replicator::{Chat, ReadLog, Replicator};
@@ -334,32 +335,6 @@ impl World {
         Ok(())
     }
 
-    /// Where a delete counts, its target's text is gone from the log and from what is shown.
-    fn check_deleted(&mut self, index: usize, chat: &ChatId) -> Checked {
-        let shell = self.nodes.get(index).expect("as many as there are nodes");
-        let Some(facts) = shell.facts.get(chat) else {
-            return Ok(());
-        };
-        for seen in facts.values() {
-            let Some(Event::Delete(delete)) = &seen.event else {
-                continue;
-            };
-            let Some(target) = facts.get(&delete.target) else {
-                continue;
-            };
-            if target.actor != seen.actor || target.kind == kind::DELETE {
-                continue;
-            }
-            let gone = target.event.is_none() && !has_payload(shell, chat, &delete.target);
-            self.watch
-                .counts
-                .check(Invariant::ErasedStaysErased, gone, || {
-                    format!("node {index} still has the text of {}", delete.target)
-                })?;
-        }
-        Ok(())
-    }
-
     fn check_cuts(&mut self, index: usize, chat: &ChatId) -> Checked {
         let shell = self.nodes.get(index).expect("as many as there are nodes");
         let envelopes: BTreeSet<Hash> = shell
@@ -541,6 +516,7 @@ impl World {
                     .push(fact(*id, seen, event));
             }
         }
+        let owner = owner_of(self.node(index), chat).unwrap_or(CompanyId([0; 32]));
         let mut states = Vec::new();
         for (id, seen) in facts.iter().filter(|(_, seen)| seen.kind == kind::MESSAGE) {
             let text = match &seen.event {
@@ -548,11 +524,11 @@ impl World {
                 _ => None,
             };
             let about = related.remove(id).unwrap_or_default();
-            let state = fold_message(seen.actor, text, &about);
+            let state = fold_message(seen.actor, &owner, text, &about);
             let mut shuffled = about;
             let by = self.random.below(shuffled.len().max(1));
             shuffled.rotate_left(by);
-            let again = fold_message(seen.actor, text, &shuffled);
+            let again = fold_message(seen.actor, &owner, text, &shuffled);
             let equal = state == again;
             self.watch
                 .counts

@@ -1,6 +1,6 @@
 //! Envelopes with erased payloads, as a member meets them that knows the chat and its keys.
 
-use crossport_protocol::event::{Delete, Edit, Event};
+use crossport_protocol::event::{AdminDelete, Delete, Edit, Event};
 use crossport_protocol::fields::Fields;
 use crossport_protocol::frame::{DeleteProof, EnvelopeItem, Erasure};
 use crossport_protocol::ids::{EventId, Head};
@@ -36,6 +36,7 @@ pub(super) fn items(talk: &Talk) -> Vec<Vector> {
     ];
     vectors.extend(no_proofs(talk));
     vectors.extend(proofs_by_others(talk));
+    vectors.extend(by_administrators(talk));
     vectors
 }
 
@@ -58,7 +59,7 @@ fn no_proofs(talk: &Talk) -> Vec<Vector> {
     let empty = with(&|proof| proof.envelope.payloads[0].0.clear());
     let nowhere = with(&|proof| proof.place = 9);
     let newer = Erasure {
-        kind: 2,
+        kind: 3,
         ..good.clone()
     };
     let mut longer = good.clone();
@@ -165,4 +166,36 @@ fn of_delete(talk: &Talk) -> Vector {
         erasures: vec![proof(&second, 0, 0)],
     };
     vector(talk, "erased, a delete", &item).refused("unproven_erasure")
+}
+
+/// Deletes by administrators: of the author's company, of the owner, and of those who may not.
+fn by_administrators(talk: &Talk) -> Vec<Vector> {
+    let (acme, globex) = (cast::acme(), cast::globex());
+    let delete = |target: EventId| Event::AdminDelete(AdminDelete { target });
+    let (hello, hi) = (talk.acme[0].event_id(1), talk.globex[0].event_id(3));
+    let mut ours = Pen::new(talk, &acme, talk.acme[1].head(), "administrator deletes");
+    let by_colleague = ours.write(&[("carl", delete(hello))]);
+    let by_owner = ours.write(&[("carl", delete(hi))]);
+    let mut theirs = Pen::new(talk, &globex, Head::START, "a guest administrator deletes");
+    let by_guest = theirs.write(&[("dora", delete(hello))]);
+    let colleague = erased(talk, &[proof(&by_colleague, 1, 0)]);
+    let mut partner = talk.globex[0].sealed.clone();
+    partner.payloads[3].0.clear();
+    let partner = EnvelopeItem {
+        envelope: partner,
+        erasures: vec![proof(&by_owner, 3, 0)],
+    };
+    let mut as_author = proof(&by_colleague, 1, 0);
+    as_author.kind = 1;
+    let mut as_administrator = proof(&talk.acme[2], 1, 0);
+    as_administrator.kind = 2;
+    let unproven = "unproven_erasure";
+    let no = |name, proof| refused(talk, name, unproven, &[proof]);
+    vec![
+        vector(talk, "erased, by the company's administrator", &colleague).value(&colleague),
+        vector(talk, "erased, by the owner's administrator", &partner).value(&partner),
+        no("by a guest's administrator", proof(&by_guest, 1, 0)),
+        no("by an administrator as if by the author", as_author),
+        no("by the author as if by an administrator", as_administrator),
+    ]
 }
