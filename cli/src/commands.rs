@@ -3,6 +3,7 @@
 //! Owns only the list. To add a verb, touch its noun's file and the catalogue; to add a noun, also these two lists. A
 //! command must not print or connect on its own: it is given a `Context`.
 
+mod account;
 mod audit;
 mod chat;
 mod chat_view;
@@ -42,6 +43,8 @@ pub enum Command {
     Logout(session::Logout),
     Whoami,
     #[command(subcommand)]
+    Account(account::Account),
+    #[command(subcommand)]
     Partner(partner::Partner),
     #[command(subcommand)]
     Contact(contact::Contact),
@@ -72,6 +75,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
         Command::Login(arguments) => session::login(arguments, context).await,
         Command::Logout(arguments) => session::logout(arguments, context).await,
         Command::Whoami => session::whoami(context).await,
+        Command::Account(verb) => account::run(verb, context).await,
         Command::Partner(verb) => partner::run(verb, context).await,
         Command::Contact(verb) => contact::run(verb, context).await,
         Command::Chat(verb) => chat::run(verb, context).await,

@@ -16,6 +16,7 @@ mod node;
 mod output;
 #[cfg(test)]
 mod reference;
+mod secrets;
 mod stage;
 #[cfg(test)]
 mod test_node;

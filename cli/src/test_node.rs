@@ -209,6 +209,7 @@ async fn me() -> Json<Me> {
         administrator: false,
         device,
         signed_in_at,
+        has_password: false,
     })
 }
 

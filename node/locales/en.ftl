@@ -24,6 +24,9 @@ problem-not-signed-in = you are not signed in
 problem-activation-refused = this link does not open an account
     .cause = it is incomplete, expired, or was used before
     .try = ask your administrator for a new one: crossport user reset NICKNAME
+problem-sign-in-refused = name or password is wrong
+    .cause = there is nobody of that name, or the password is another; nobody is told which
+    .try = ask your administrator for a new link: crossport user reset NICKNAME
 problem-not-allowed = you may not do this
     .try = crossport whoami, then ask somebody who may: an administrator, or the company that owns the chat
 problem-partner-not-found = no partner is called "{ $subject }"
@@ -75,7 +78,7 @@ problem-chat-closed = nothing can be written into "{ $subject }"
 problem-chat-kind-forbids = this kind of chat does not allow that
     .try = crossport chat new --help
 problem-nickname-taken = the nickname "{ $subject }" is taken
-    .cause = nicknames are never given to a second person
+    .cause = somebody of your company is called that
     .try = crossport user list
 problem-message-gone = this message is deleted
     .try = crossport chat show CHAT
@@ -371,6 +374,7 @@ service-members-added = added { $people }
 service-members-removed = removed { $people }
 service-member-joined = joined the chat
 service-member-left = left the chat
+service-card-changed = is shown differently from now on
 service-company-added = added the company { $company }
 service-company-removed = removed the company { $company }
 service-company-left = the company { $company } left
@@ -414,6 +418,18 @@ ask-delete = Delete { $id } for everyone?
 ## Hints
 
 hint-nothing-here = nothing here yet
+ask-password = Password:
+ask-current-password = Your present password:
+ask-new-password = New password (10 characters or more):
+ask-new-password-or-none = Password for signing in elsewhere (10 characters or more, empty for none):
+ask-password-again = Once more:
+passwords-differ = the two differ
+password-too-short = { $count ->
+    [one] it needs at least { $count } character
+   *[other] it needs at least { $count } characters
+}
+token-lacks-scope = this token lacks the scope { $scope }
+done-password = the password is set; your other sessions have ended
 hint-activation = Give this link to that person; it works once. In a terminal: crossport login '{ $link }'
 hint-paste-link = Paste the link from your administrator, then Enter:
 hint-not-encrypted = { $address } is not encrypted: use an SSH tunnel, or the browser behind a proxy with TLS
@@ -731,7 +747,7 @@ cli-user = People of your company
         crossport user list
 
 cli-user-add = Add a person and print the single-use link that opens their account
-    .more = The link is a secret. A person who lost it gets another: crossport user reset.
+    .more = With --as an administrator acts from their own session. The link is a secret. A person who lost it gets another: crossport user reset.
     .nickname = What others type: a-z, 0-9, dot, underscore, hyphen
     .name = Full name
     .administrator = May configure the company's chats
@@ -751,14 +767,20 @@ cli-user-reset = End every session of a person and print a new link
         crossport user reset anna
         crossport --yes user reset anna
 
-cli-login = Sign in on this machine with the link from your administrator
-    .more = The link works once. Without an argument it is read from standard input, where it does not show in the list of processes.
-    .link = Address and secret in one
+cli-login = Sign in on this machine with the link from your administrator, or with a password
+    .more = The link works once. Without an argument it is read from standard input, where it does not show in the list of processes. Passwords are asked for on a terminal, and are the next line of standard input elsewhere.
+    .link = Address and secret in one; with --user the address alone (a node of this machine if absent)
+    .user = Sign in with a password: nickname or e-mail
+    .nickname = What others type, in place of what the invitation says
+    .name = Full name, in place of what the invitation says
+    .password = Set a password, to sign in elsewhere later
     .device = How this device is listed among your sessions
     .examples =
         crossport login 'http://127.0.0.1:8460/#SECRET'
         # From a file, under a name of its own
         cat link.txt | crossport --as boris login
+        # Elsewhere, later
+        crossport login --user anna http://127.0.0.1:8460
 
 cli-logout = End this session and forget its token
     .local = Only forget it here; for a node that is gone
@@ -770,6 +792,17 @@ cli-whoami = Show who is signed in
     .examples =
         crossport whoami
         crossport --as boris whoami --json
+
+cli-account = Your own account
+    .examples =
+        crossport account password
+        crossport --as boris account password
+
+cli-account-password = Set your password, or another one
+    .more = Your other sessions end. The passwords are asked for on a terminal; elsewhere they are lines of standard input: the present one, if there is one, and the new one.
+    .examples =
+        crossport account password
+        cat passwords.txt | crossport account password
 
 cli-partner = Other companies
     .examples =

@@ -23,6 +23,9 @@ problem-not-signed-in = вход не выполнен
 problem-activation-refused = эта ссылка не открывает учётную запись
     .cause = она неполная, просрочена или уже использована
     .try = попросите у администратора новую: crossport user reset NICKNAME
+problem-sign-in-refused = имя или пароль не подходят
+    .cause = такого человека нет или пароль другой; что из двух, не сообщается
+    .try = попросите у администратора новую ссылку: crossport user reset NICKNAME
 problem-not-allowed = это вам не разрешено
     .try = crossport whoami, затем попросите того, кому можно: администратора или компанию, которой принадлежит чат
 problem-partner-not-found = нет партнёра «{ $subject }»
@@ -74,7 +77,7 @@ problem-chat-closed = в «{ $subject }» писать нельзя
 problem-chat-kind-forbids = такой чат этого не допускает
     .try = crossport chat new --help
 problem-nickname-taken = ник «{ $subject }» занят
-    .cause = ник никогда не достаётся второму человеку
+    .cause = так уже зовут кого-то в вашей компании
     .try = crossport user list
 problem-message-gone = это сообщение удалено
     .try = crossport chat show ЧАТ
@@ -372,6 +375,7 @@ service-members-added = добавлены: { $people }
 service-members-removed = удалены: { $people }
 service-member-joined = теперь в чате
 service-member-left = больше не в чате
+service-card-changed = теперь показывается иначе
 service-company-added = добавлена компания { $company }
 service-company-removed = удалена компания { $company }
 service-company-left = компания { $company } вышла
@@ -415,6 +419,19 @@ ask-delete = Удалить { $id } у всех?
 ## Подсказки
 
 hint-nothing-here = здесь пока ничего нет
+ask-password = Пароль:
+ask-current-password = Нынешний пароль:
+ask-new-password = Новый пароль (не короче 10 знаков):
+ask-new-password-or-none = Пароль для входа с других устройств (не короче 10 знаков; пусто, если не нужен):
+ask-password-again = Ещё раз:
+passwords-differ = введены разные пароли
+password-too-short = { $count ->
+    [one] нужен хотя бы { $count } знак
+    [few] нужны хотя бы { $count } знака
+   *[other] нужно хотя бы { $count } знаков
+}
+token-lacks-scope = у этого ключа нет права { $scope }
+done-password = пароль задан; другие ваши сеансы завершены
 hint-activation = Передайте ссылку этому человеку, она сработает один раз. В терминале: crossport login '{ $link }'
 hint-paste-link = Вставьте ссылку от администратора, затем Enter:
 hint-not-encrypted = { $address } без шифрования: используйте туннель SSH или браузер за прокси с TLS
@@ -731,7 +748,7 @@ cli-user = Люди вашей компании
         crossport user list
 
 cli-user-add = Добавить человека и напечатать одноразовую ссылку, которая открывает его учётную запись
-    .more = Ссылка секретна. Кто её потерял, получит другую: crossport user reset.
+    .more = С --as действует администратор из своего сеанса. Ссылка секретна. Кто её потерял, получит другую: crossport user reset.
     .nickname = Что набирают другие: a-z, 0-9, точка, подчёркивание, дефис
     .name = Полное имя
     .administrator = Может настраивать чаты компании
@@ -751,14 +768,20 @@ cli-user-reset = Завершить все сеансы человека и на
         crossport user reset anna
         crossport --yes user reset anna
 
-cli-login = Войти на этой машине по ссылке от администратора
-    .more = Ссылка работает один раз. Без аргумента она читается со стандартного ввода, где её не видно в списке процессов.
-    .link = Адрес и секрет одной строкой
+cli-login = Войти на этой машине по ссылке от администратора или по паролю
+    .more = Ссылка работает один раз. Без аргумента она читается со стандартного ввода, где её не видно в списке процессов. Пароль спрашивается в терминале, а иначе это следующая строка стандартного ввода.
+    .link = Адрес и секрет одной строкой; с --user только адрес (без него узел этой машины)
+    .user = Войти по паролю: ник или почта
+    .nickname = Ник вместо указанного в приглашении
+    .name = Полное имя вместо указанного в приглашении
+    .password = Задать пароль, чтобы потом войти с другого устройства
     .device = Как это устройство называется среди ваших сеансов
     .examples =
         crossport login 'http://127.0.0.1:8460/#SECRET'
         # Из файла, под своим именем
         cat link.txt | crossport --as boris login
+        # Потом, с другого устройства
+        crossport login --user anna http://127.0.0.1:8460
 
 cli-logout = Завершить этот сеанс и забыть его ключ
     .local = Только забыть здесь; если узла больше нет
@@ -770,6 +793,17 @@ cli-whoami = Показать, кто вошёл
     .examples =
         crossport whoami
         crossport --as boris whoami --json
+
+cli-account = Ваша учётная запись
+    .examples =
+        crossport account password
+        crossport --as boris account password
+
+cli-account-password = Задать пароль или сменить его
+    .more = Другие ваши сеансы завершатся. В терминале пароли спрашиваются; иначе это строки стандартного ввода: нынешний, если он есть, и новый.
+    .examples =
+        crossport account password
+        cat passwords.txt | crossport account password
 
 cli-partner = Другие компании
     .examples =

@@ -6,7 +6,9 @@
 //! [`serve`] opens two planes: the operator's unix socket and plain HTTP/1.1 on TCP for people. HTTP/1.1 without TLS is
 //! all there is on purpose: on loopback nothing else is needed, and beyond it a reverse proxy does certificates better.
 
+mod admission;
 mod chats;
+mod cookies;
 mod edge;
 mod events;
 mod extract;
@@ -27,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub mod types;
+mod users;
 mod work;
 
 use std::sync::Arc;
@@ -50,6 +53,8 @@ struct Api<N> {
     settings: Settings,
     /// Requests by session.
     sessions: Buckets<TokenHash>,
+    /// Requests by person, whatever they use.
+    people: Buckets<[u8; 16]>,
     /// Logins and refused tokens by address.
     strangers: Buckets<[u8; 16]>,
     feeds: Slots<TokenHash>,
@@ -62,6 +67,10 @@ impl<N> Api<N> {
         Arc::new(Self {
             node,
             sessions: Buckets::new(settings.requests_per_s, settings.request_burst),
+            people: Buckets::new(
+                settings.requests_per_s_of_person,
+                settings.request_burst_of_person,
+            ),
             strangers: Buckets::new(settings.stranger_requests_per_s, settings.stranger_burst),
             feeds: Slots::new(FEEDS_PER_SESSION_MAX),
             settings,

@@ -1,7 +1,9 @@
 //! Who is who: the company's people with their sessions, the partners, and the tickets that were issued.
 //!
-//! Owns the registers `u` (user), `s` (session), `p` (partner) and `t` (ticket), all in memory and durable before anyone is
-//! told. Secrets and tokens are kept only as hashes. It knows nothing of chats and decides no refusal texts.
+//! Owns the registers `u` (user), `s` (session), `p` (partner) and `t` (ticket) and those of [`accounts`], all in memory and
+//! durable before anyone is told. Secrets and tokens are kept only as hashes. It knows nothing of chats and decides no refusal texts.
+
+mod accounts;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +13,8 @@ use crossport_protocol::ids::{CompanyId, LocalId, NodeKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::store::Store;
+
+pub use accounts::Password;
 
 const USER: u8 = b'u';
 const SESSION: u8 = b's';
@@ -76,6 +80,7 @@ pub struct Directory {
     sessions: BTreeMap<SecretHash, Session>,
     partners: BTreeMap<CompanyId, Partner>,
     tickets: BTreeMap<SecretHash, IssuedTicket>,
+    passwords: BTreeMap<LocalId, Password>,
 }
 
 impl Directory {
@@ -85,6 +90,7 @@ impl Directory {
             sessions: read_all(store, SESSION, |hash| hash),
             partners: read_all(store, PARTNER, CompanyId),
             tickets: read_all(store, TICKET, |hash| hash),
+            passwords: read_all(store, accounts::PASSWORD, LocalId),
         }
     }
 

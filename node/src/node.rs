@@ -4,6 +4,7 @@
 //! thread and waits for the end of the round in which they ran.
 
 mod sending;
+mod signing_in;
 mod starting;
 mod use_cases;
 mod waiting;
@@ -23,6 +24,7 @@ use crate::core::{AfterCommit, Core, LiveLink, RoundDone, now};
 use crate::metrics::{Metrics, Side};
 use crate::network::{Address, NetworkEvent, NetworkHandle, NodeKey as PeerKey, RefusedReason};
 use crate::partners::NetworkWish;
+use crate::people::passwords::Hashing;
 use crate::store::StoreError;
 
 use sending::{Sending, Sent};
@@ -90,6 +92,7 @@ pub struct Node {
     inputs: mpsc::Sender<Input>,
     network: NetworkHandle,
     signed_in: SignedIn,
+    hashing: Hashing,
     metrics: Metrics,
     journal: crate::journal::JournalReader,
     stopped: watch::Receiver<Option<Arc<str>>>,

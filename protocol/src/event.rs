@@ -18,7 +18,7 @@ pub use admin_delete::AdminDelete;
 pub use chat::Notice;
 pub use delete::Delete;
 pub use edit::Edit;
-pub use member::{Member, MemberAction, MemberAsk, UserCard};
+pub use member::{Member, MemberAction, MemberAsk, UserCard, card};
 pub use message::Message;
 pub use reaction::Reaction;
 pub use resume::Resume;

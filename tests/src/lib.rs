@@ -5,6 +5,7 @@
 pub mod fuzz;
 pub mod hostile;
 pub mod house;
+pub mod http;
 pub mod namespaces;
 pub mod power_cut;
 pub mod process;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use crossport_node::api::facade::{Caller, Lang, Made, Operator, UseCases};
 use crossport_node::api::types::{
-    AcceptInvitation, Chat, ChatKind, Invite, Login, MarkRead, Message, MessagePageQuery, NewChat,
-    NewUser, Repeatable, SendMessage,
+    AcceptInvitation, Chat, ChatKind, Invite, MarkRead, Message, MessagePageQuery, NewChat,
+    NewUser, Redeem, Repeatable, SendMessage,
 };
 use crossport_node::config::{Config, Sources};
 use crossport_node::node::{Node, StartedNode};
@@ -161,6 +161,24 @@ impl Company {
             .node
     }
 
+    /// Where the node's API listens for people.
+    pub fn api(&self) -> Result<std::net::SocketAddr> {
+        let started = self.started.as_ref().context("it is not started")?;
+        let address = started.api_addresses.first().copied();
+        address.context("the API listens nowhere")
+    }
+
+    /// Invites a person; returns the secret of the link.
+    pub async fn invite(&self, nickname: &str, administrator: bool) -> Result<String> {
+        let new = NewUser {
+            client_id: format!("add-{nickname}"),
+            nickname: nickname.to_owned(),
+            name: None,
+            administrator,
+        };
+        Ok(self.node().add_user(OPERATOR, new).await?.secret)
+    }
+
     /// The company's id.
     pub async fn id(&self) -> Result<CompanyId> {
         Ok(self.node().company(OPERATOR).await?.id.parse()?)
@@ -173,19 +191,13 @@ impl Company {
 
     /// The same, perhaps as an administrator.
     pub async fn person_with(&self, nickname: &str, administrator: bool) -> Result<Caller> {
-        let new = NewUser {
-            client_id: format!("add-{nickname}"),
-            nickname: nickname.to_owned(),
-            name: None,
-            administrator,
-        };
-        let activation = self.node().add_user(OPERATOR, new).await?;
-        let login = Login {
+        let redeem = Redeem {
             client_id: format!("login-{nickname}"),
-            secret: activation.secret,
+            secret: self.invite(nickname, administrator).await?,
             device: "test".to_owned(),
+            ..Redeem::default()
         };
-        let session = self.node().login(login, Lang::En).await?;
+        let session = self.node().redeem(redeem).await?;
         let caller = self
             .node()
             .authenticate(secret_hash(&session.token), Lang::En)

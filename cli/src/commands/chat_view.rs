@@ -197,6 +197,7 @@ fn service_text(service: &Service, look: &Look) -> String {
         ServiceKind::MembersRemoved => "service-members-removed",
         ServiceKind::MemberJoined => "service-member-joined",
         ServiceKind::MemberLeft => "service-member-left",
+        ServiceKind::CardChanged => "service-card-changed",
         ServiceKind::CompanyAdded => "service-company-added",
         ServiceKind::CompanyRemoved => "service-company-removed",
         ServiceKind::CompanyLeft => "service-company-left",

@@ -7,15 +7,28 @@ use crate::context::Context;
 use crate::credentials::{Credentials, Profile, profile_name};
 use crate::errors::Failure;
 use crate::output::Cell;
+use crate::secrets;
 use clap::Args;
-use crossport_node::api::types::{Code, Login as Request, Me, Session};
+use crossport_node::api::types::{Code, Login as Request, Me, Redeem as RedeemRequest, Session};
 use crossport_node::say;
 use hyper::Method;
 
+/// Where a node of this machine listens unless told otherwise.
+const NODE_HERE: &str = "http://127.0.0.1:8460";
+
 #[derive(Args)]
 pub struct Login {
-    /// Address and secret in one: `http://127.0.0.1:8460/#SECRET`.
+    /// Address and secret in one: `http://127.0.0.1:8460/#SECRET`; with `--user` the address alone.
     link: Option<String>,
+    /// Sign in with a password instead.
+    #[arg(long)]
+    user: Option<String>,
+    #[arg(long, conflicts_with = "user")]
+    nickname: Option<String>,
+    #[arg(long, conflicts_with = "user")]
+    name: Option<String>,
+    #[arg(long, conflicts_with = "user")]
+    password: bool,
     #[arg(long)]
     device: Option<String>,
 }
@@ -37,6 +50,14 @@ pub struct Logout {
 }
 
 pub async fn login(arguments: Login, context: &mut Context) -> Result<(), Failure> {
+    match arguments.user.clone() {
+        Some(user) => with_password(user, arguments, context).await,
+        None => redeem(arguments, context).await,
+    }
+}
+
+/// Opens an account with the secret of a link.
+async fn redeem(arguments: Login, context: &mut Context) -> Result<(), Failure> {
     if arguments.link.is_none() {
         context.output.hint("hint-paste-link", &[]);
     }
@@ -47,6 +68,50 @@ pub async fn login(arguments: Login, context: &mut Context) -> Result<(), Failur
         .split_once('#')
         .filter(|(_, secret)| !secret.is_empty());
     let (address, secret) = parts.ok_or_else(|| context.failure(Code::ActivationRefused, "-"))?;
+    let endpoint = endpoint(address, context)?;
+    // Opened before the secret is spent: a file that cannot be used must not cost the only token.
+    let credentials = Credentials::open(context.credentials_file()?, context.texts)?;
+    let password = if arguments.password || secrets::is_terminal() {
+        secrets::new_password(context, !arguments.password)?
+    } else {
+        None
+    };
+    let body = RedeemRequest {
+        client_id: context.client_id()?,
+        secret: secret.to_owned(),
+        device: device(arguments.device),
+        nickname: arguments.nickname,
+        name: arguments.name,
+        password,
+        cookie: false,
+    };
+    let client = Client::new(endpoint.clone(), None, context.texts);
+    let session: Session = client.write(Method::POST, "/v0/redeem", &body).await?;
+    keep(credentials, &endpoint, session, context)
+}
+
+/// Signs in with a password.
+async fn with_password(
+    user: String,
+    arguments: Login,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let address = arguments.link.unwrap_or_else(|| NODE_HERE.to_owned());
+    let endpoint = endpoint(&address, context)?;
+    let credentials = Credentials::open(context.credentials_file()?, context.texts)?;
+    let body = Request {
+        client_id: context.client_id()?,
+        name: user,
+        password: secrets::line("ask-password", context)?,
+        device: device(arguments.device),
+        cookie: false,
+    };
+    let client = Client::new(endpoint.clone(), None, context.texts);
+    let session: Session = client.write(Method::POST, "/v0/login", &body).await?;
+    keep(credentials, &endpoint, session, context)
+}
+
+fn endpoint(address: &str, context: &mut Context) -> Result<Endpoint, Failure> {
     let endpoint = Endpoint::parse(address.trim_end_matches('/'), context.texts)?;
     if !endpoint.is_local() {
         context.output.hint(
@@ -54,18 +119,20 @@ pub async fn login(arguments: Login, context: &mut Context) -> Result<(), Failur
             &[("address", endpoint.to_string().into())],
         );
     }
-    // Opened before the secret is spent: a file that cannot be used must not cost the only token.
-    let mut credentials = Credentials::open(context.credentials_file()?, context.texts)?;
-    let client = Client::new(endpoint.clone(), None, context.texts);
-    let device = arguments
-        .device
-        .unwrap_or_else(|| format!("{}, crossport {}", host_name(), env!("CARGO_PKG_VERSION")));
-    let body = Request {
-        client_id: context.client_id()?,
-        secret: secret.to_owned(),
-        device,
-    };
-    let session: Session = client.write(Method::POST, "/v0/login", &body).await?;
+    Ok(endpoint)
+}
+
+fn device(named: Option<String>) -> String {
+    named.unwrap_or_else(|| format!("{}, crossport {}", host_name(), env!("CARGO_PKG_VERSION")))
+}
+
+/// Writes the new token into the credentials, and says who is signed in.
+fn keep(
+    mut credentials: Credentials,
+    endpoint: &Endpoint,
+    session: Session,
+    context: &mut Context,
+) -> Result<(), Failure> {
     let (nickname, company) = (
         session.me.person.nickname.clone(),
         session.me.person.company.name.clone(),

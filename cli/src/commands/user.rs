@@ -1,9 +1,11 @@
 //! `crossport user`: people of the own company, as their operator adds them.
 //!
+//! With `--as PROFILE` it is an administrator who acts, from their own session; else the operator on the node's socket.
+//!
 //! An operator makes a one-time activation secret and nothing else: nobody can become another person (S35).
 
 use super::shell::qr;
-use crate::client::segment;
+use crate::client::{Client, segment};
 use crate::context::Context;
 use crate::errors::Failure;
 use crate::output::{Cell, Column};
@@ -69,6 +71,14 @@ pub async fn run(verb: User, context: &mut Context) -> Result<(), Failure> {
     }
 }
 
+/// Who administers, and where.
+fn plane(context: &Context) -> Result<(Client, &'static str), Failure> {
+    match context.globals.profile {
+        Some(_) => Ok((context.person()?, "/v0/users")),
+        None => Ok((context.operator(), "/v0/operator/users")),
+    }
+}
+
 async fn add(arguments: Add, context: &mut Context) -> Result<(), Failure> {
     let Add {
         nickname,
@@ -81,15 +91,14 @@ async fn add(arguments: Add, context: &mut Context) -> Result<(), Failure> {
         name,
         administrator,
     };
-    let activation: UserActivation = context
-        .operator()
-        .write(Method::POST, "/v0/operator/users", &body)
-        .await?;
+    let (client, users) = plane(context)?;
+    let activation: UserActivation = client.write(Method::POST, users, &body).await?;
     show_activation(&activation, context)
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
-    let page: Page<Row> = super::whole_list(&context.operator(), "/v0/operator/users", &[]).await?;
+    let (client, users) = plane(context)?;
+    let page: Page<Row> = super::whole_list(&client, users, &[]).await?;
     context
         .output
         .list(&page, &page.items, |user| &user.person.nickname, COLUMNS)
@@ -101,11 +110,12 @@ async fn reset(arguments: Reset, context: &mut Context) -> Result<(), Failure> {
         "ask-reset",
         name = arguments.nickname.as_str()
     ))?;
-    let path = format!("/v0/operator/users/{}/reset", segment(&arguments.nickname));
+    let (client, users) = plane(context)?;
+    let path = format!("{users}/{}/reset", segment(&arguments.nickname));
     let body = Repeatable {
         client_id: context.client_id()?,
     };
-    let activation: UserActivation = context.operator().write(Method::POST, &path, &body).await?;
+    let activation: UserActivation = client.write(Method::POST, &path, &body).await?;
     show_activation(&activation, context)
 }
 

@@ -6,9 +6,9 @@ use super::fresh_id;
 use crate::client::{Client, Endpoint, query, segment};
 use crate::errors::Failure;
 use crossport_node::api::types::{
-    AddMembers, Chat, ChatKind, EditMessage, Login, MarkRead, Members, Message, MessageDetail,
-    MessagePage, NewChat, Page, Person as Who, React, Receipts, Repeatable, SendMessage, Session,
-    Why,
+    AddMembers, Chat, ChatKind, EditMessage, MarkRead, Members, Message, MessageDetail,
+    MessagePage, NewChat, Page, Person as Who, React, Receipts, Redeem, Repeatable, SendMessage,
+    Session, Why,
 };
 use crossport_node::texts::Texts;
 use hyper::Method;
@@ -29,13 +29,14 @@ impl Person {
         secret: &str,
         texts: &'static Texts,
     ) -> Result<Self, Failure> {
-        let body = Login {
+        let body = Redeem {
             client_id: fresh_id(texts)?,
             secret: secret.to_owned(),
             device: "crossport".to_owned(),
+            ..Redeem::default()
         };
         let stranger = Client::new(endpoint.clone(), None, texts);
-        let session: Session = stranger.write(Method::POST, "/v0/login", &body).await?;
+        let session: Session = stranger.write(Method::POST, "/v0/redeem", &body).await?;
         let client = Client::new(endpoint.clone(), Some(session.token.clone()), texts);
         let who = session.me.person.clone();
         Ok(Self {

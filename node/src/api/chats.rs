@@ -18,16 +18,16 @@ use super::types::{
 };
 
 pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
-    table.add(Who::SignedIn, __path_chats, chats::<N>);
-    table.add(Who::SignedIn, __path_new_chat, new_chat::<N>);
-    table.add(Who::SignedIn, __path_chat, chat::<N>);
-    table.add(Who::SignedIn, __path_messages, messages::<N>);
-    table.add(Who::SignedIn, __path_send_message, send_message::<N>);
-    table.add(Who::SignedIn, __path_mark_read, mark_read::<N>);
-    table.add(Who::SignedIn, __path_members, members::<N>);
-    table.add(Who::SignedIn, __path_add_members, add_members::<N>);
-    table.add(Who::SignedIn, __path_remove_member, remove_member::<N>);
-    table.add(Who::SignedIn, __path_leave, leave::<N>);
+    table.add(Who::READ, __path_chats, chats::<N>);
+    table.add(Who::WRITE, __path_new_chat, new_chat::<N>);
+    table.add(Who::READ, __path_chat, chat::<N>);
+    table.add(Who::READ, __path_messages, messages::<N>);
+    table.add(Who::WRITE, __path_send_message, send_message::<N>);
+    table.add(Who::WRITE, __path_mark_read, mark_read::<N>);
+    table.add(Who::READ, __path_members, members::<N>);
+    table.add(Who::WRITE, __path_add_members, add_members::<N>);
+    table.add(Who::WRITE, __path_remove_member, remove_member::<N>);
+    table.add(Who::WRITE, __path_leave, leave::<N>);
 }
 
 type Node<N> = State<Arc<Api<N>>>;

@@ -23,8 +23,10 @@ use tower::Service as _;
 use super::Api;
 use super::extract::{Asker, Peer};
 use super::facade::{Lang, Refused, UseCases};
+use super::settings::Settings;
+use super::table::Who;
 use super::types::Code;
-use super::{origin, problems};
+use super::{admission, origin, problems};
 use crate::metrics::{RouteMetrics, Side};
 
 /// Set on every answer that has not set its own. Documents of this API contain no markup, and are nobody else's.
@@ -60,7 +62,10 @@ pub(super) async fn answer<N: UseCases>(
     let lang = language(request.headers());
     // A browser cannot open a unix socket, and tools name any host there.
     let ours = match peer {
-        Peer::Tcp(_) => origin::check(request.method(), request.headers(), &api.settings.hosts),
+        Peer::Tcp(_) => {
+            let Settings { hosts, origins, .. } = &api.settings;
+            origin::check(request.method(), request.headers(), hosts, origins)
+        }
         Peer::Socket { .. } | Peer::SocketStranger => Ok(()),
     };
     let mut response = match ours {
@@ -108,6 +113,7 @@ pub(super) struct Endpoint {
     pub(super) method: &'static str,
     /// The template, `/v0/chats/{chat}`.
     pub(super) route: String,
+    pub(super) who: Who,
     /// Has query parameters; elsewhere any query is refused.
     pub(super) takes_query: bool,
     pub(super) timeout: Duration,
@@ -129,7 +135,7 @@ where
 {
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-    fn call(self, request: Request, api: Arc<Api<N>>) -> Self::Future {
+    fn call(self, mut request: Request, api: Arc<Api<N>>) -> Self::Future {
         Box::pin(async move {
             let started = Instant::now();
             let Self { handler, endpoint } = self;
@@ -139,7 +145,14 @@ where
                     .into_response()
             } else {
                 let metrics = api.node.metrics().clone();
-                let answered = AssertUnwindSafe(handler.call(request, api)).catch_unwind();
+                let endpoint_who = endpoint.who;
+                let answered = async move {
+                    match admission::admit(&api, endpoint_who, &mut request).await {
+                        Ok(()) => handler.call(request, api).await,
+                        Err(refused) => refused.into_response(),
+                    }
+                };
+                let answered = AssertUnwindSafe(answered).catch_unwind();
                 match tokio::time::timeout(endpoint.timeout, answered).await {
                     Ok(Ok(response)) => response,
                     Ok(Err(panic)) => {

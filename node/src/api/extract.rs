@@ -3,7 +3,6 @@
 //! Owns the reading of bodies, queries, path segments, tokens and the peer. It must not know any endpoint.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -11,11 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 
-use super::Api;
-use super::facade::{Caller, Lang, Operator, Refused, TokenHash, UseCases};
-use super::settings::{BODY_BYTES_MAX, TOKEN_CHARS_MAX};
+use super::facade::{Caller, Lang, Operator, Refused};
+use super::settings::BODY_BYTES_MAX;
 use super::types::Code;
 
 /// Who is at the other end of a connection.
@@ -83,32 +80,14 @@ impl<S: Sync> FromRequestParts<S> for Operator {
     }
 }
 
-impl<N: UseCases> FromRequestParts<Arc<Api<N>>> for Caller {
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api<N>>) -> Result<Self, Refused> {
-        let asker = Asker::from_request_parts(parts, api).await?;
-        let Some(token) = token_hash(&parts.headers) else {
-            return Err(api.stranger(asker.peer, Code::NotSignedIn));
-        };
-        match api.node.authenticate(token, asker.lang).await? {
-            None => Err(api.stranger(asker.peer, Code::NotSignedIn)),
-            Some(caller) if api.sessions.take(caller.session) => Ok(caller),
-            Some(_) => Err(Refused::from(Code::TooManyRequests)),
-        }
+    /// Found by the edge, for every endpoint that the table keeps for people who are signed in.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let unknown = || Refused::from(Code::Internal).detail("the table says that anyone may ask");
+        parts.extensions.get::<Self>().copied().ok_or_else(unknown)
     }
-}
-
-/// SHA-256 of the bearer token (RFC 6750, 2.1). Only the hash goes further: a lookup by it takes the same time whatever
-/// the token is.
-fn token_hash(headers: &HeaderMap) -> Option<TokenHash> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim_ascii();
-    let sound = scheme.eq_ignore_ascii_case("bearer")
-        && !token.is_empty()
-        && token.len() <= TOKEN_CHARS_MAX;
-    sound.then(|| Sha256::digest(token.as_bytes()).into())
 }
 
 /// A JSON body.

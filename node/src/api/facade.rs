@@ -19,17 +19,55 @@ use crossport_protocol::ids::LocalId;
 use futures::stream::BoxStream;
 
 use super::types::{
-    AcceptInvitation, AddMembers, AuditEntry, Change, Chat, Code, Company, ConfigReport, Doctor,
-    EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message, MessageDetail,
-    MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping,
-    Progress, React, RebuildReport, Receipts, Repeatable, SendMessage, Session, Status, User,
-    UserActivation, VerifyPartner, VerifyReport, Why,
+    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Company,
+    ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message,
+    MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner,
+    Person, Ping, Progress, React, RebuildReport, Receipts, Redeem, Repeatable, SendMessage,
+    Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 pub use crate::texts::Lang;
 
 /// SHA-256 of a bearer token: what the node keeps of it, and the name of the session.
 pub type TokenHash = [u8; 32];
+
+/// What a session or a token reaches: a set. A person's own session reaches everything that the person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Nothing more than knowing who one is.
+    pub const NONE: Scopes = Scopes(0);
+    /// Sees what the person sees.
+    pub const READ: Scopes = Scopes(1);
+    /// Acts in chats as the person.
+    pub const WRITE: Scopes = Scopes(2);
+    /// Administers people, if the person may.
+    pub const ADMIN: Scopes = Scopes(4);
+    /// The person's own account: password, devices, tokens. No token has it, or whoever found one could make it permanent.
+    pub const ACCOUNT: Scopes = Scopes(8);
+    pub const ALL: Scopes = Scopes(15);
+
+    pub const fn contains(self, other: Scopes) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    #[must_use]
+    pub const fn with(self, other: Scopes) -> Scopes {
+        Scopes(self.0 | other.0)
+    }
+
+    /// The word for a single one.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            1 => "read",
+            2 => "write",
+            4 => "admin",
+            8 => "account",
+            _ => "several",
+        }
+    }
+}
 
 /// Who asks on the person plane, proven by a token of this very request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +77,8 @@ pub struct Caller {
     pub session: TokenHash,
     /// Administrator of the company; says nothing about any chat.
     pub administrator: bool,
+    /// What the session or token reaches; the edge looks at it.
+    pub scopes: Scopes,
     /// For texts inside answers; refusals are translated by the edge.
     pub lang: Lang,
 }
@@ -60,6 +100,25 @@ pub struct Operator {
     pub uid: u32,
     /// For texts inside answers (what `doctor` says); refusals are translated by the edge.
     pub lang: Lang,
+}
+
+/// Who administers people: the operator at the machine, or an administrator who is signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Operator(Operator),
+    Administrator(Caller),
+}
+
+impl From<Operator> for By {
+    fn from(by: Operator) -> Self {
+        Self::Operator(by)
+    }
+}
+
+impl From<Caller> for By {
+    fn from(by: Caller) -> Self {
+        Self::Administrator(by)
+    }
 }
 
 /// Why a use case did not do what was asked: a code, what it concerns, and optional texts of the case.
@@ -298,17 +357,17 @@ pub trait UseCases: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Answer<Partner>> + Send;
     fn users(
         &self,
-        by: Operator,
+        by: impl Into<By> + Send,
         page: PageQuery,
     ) -> impl Future<Output = Answer<Page<User>>> + Send;
     fn add_user(
         &self,
-        by: Operator,
+        by: impl Into<By> + Send,
         user: NewUser,
     ) -> impl Future<Output = Answer<UserActivation>> + Send;
     fn reset_user(
         &self,
-        by: Operator,
+        by: impl Into<By> + Send,
         user: String,
         write: Repeatable,
     ) -> impl Future<Output = Answer<UserActivation>> + Send;
@@ -329,9 +388,15 @@ pub trait UseCases: Clone + Send + Sync + 'static {
         told: OnProgress,
     ) -> impl Future<Output = Answer<RebuildReport>> + Send;
 
-    fn login(&self, login: Login, lang: Lang) -> impl Future<Output = Answer<Session>> + Send;
+    fn redeem(&self, redeem: Redeem) -> impl Future<Output = Answer<Session>> + Send;
+    fn login(&self, login: Login) -> impl Future<Output = Answer<Session>> + Send;
     fn logout(&self, caller: Caller) -> impl Future<Output = Answer<()>> + Send;
     fn me(&self, caller: Caller) -> impl Future<Output = Answer<Me>> + Send;
+    fn change_password(
+        &self,
+        caller: Caller,
+        change: ChangePassword,
+    ) -> impl Future<Output = Answer<()>> + Send;
     fn contacts(
         &self,
         caller: Caller,

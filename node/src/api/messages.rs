@@ -14,13 +14,13 @@ use super::table::{Table, Who};
 use super::types::{EditMessage, Message, MessageDetail, React, Receipts, Repeatable, Why};
 
 pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
-    table.add(Who::SignedIn, __path_message, message::<N>);
-    table.add(Who::SignedIn, __path_edit, edit::<N>);
-    table.add(Who::SignedIn, __path_delete, delete::<N>);
-    table.add(Who::SignedIn, __path_react, react::<N>);
-    table.add(Who::SignedIn, __path_recall, recall::<N>);
-    table.add(Who::SignedIn, __path_receipts, receipts::<N>);
-    table.add(Who::SignedIn, __path_why, why::<N>);
+    table.add(Who::READ, __path_message, message::<N>);
+    table.add(Who::WRITE, __path_edit, edit::<N>);
+    table.add(Who::WRITE, __path_delete, delete::<N>);
+    table.add(Who::WRITE, __path_react, react::<N>);
+    table.add(Who::WRITE, __path_recall, recall::<N>);
+    table.add(Who::READ, __path_receipts, receipts::<N>);
+    table.add(Who::READ, __path_why, why::<N>);
 }
 
 type Node<N> = State<Arc<Api<N>>>;

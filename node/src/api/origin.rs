@@ -1,8 +1,9 @@
 //! Requests that another site's page makes a browser send.
 //!
-//! Owns the rule which `Host` and `Origin` are ours. It must not know any endpoint. Nothing here trusts cookies, as there
-//! are none; a page of another site still must not reach a node on somebody's own machine, neither directly nor by
-//! a name that it points to `127.0.0.1` after it was loaded (DNS rebinding).
+//! Owns the rule which `Host` and `Origin` are ours. It must not know any endpoint. A page of another site must not reach a
+//! node on somebody's own machine, neither directly nor by a name that it points to `127.0.0.1` after it was loaded (DNS
+//! rebinding), and must not act with the cookie of who is signed in here. A page of another port of the same host is
+//! another site too: cookies do not know ports.
 
 use std::net::IpAddr;
 
@@ -12,7 +13,12 @@ use super::facade::{Refused, Text};
 use super::types::Code;
 
 /// Refuses a request that carries another site's origin, or was sent to a name that is none of this node's.
-pub(super) fn check(method: &Method, headers: &HeaderMap, hosts: &[String]) -> Result<(), Refused> {
+pub(super) fn check(
+    method: &Method,
+    headers: &HeaderMap,
+    hosts: &[String],
+    origins: &[String],
+) -> Result<(), Refused> {
     let mut names = headers.get_all(header::HOST).iter();
     let authority = match (names.next().map(|name| name.to_str()), names.next()) {
         (Some(Ok(name)), None) => name,
@@ -30,9 +36,7 @@ pub(super) fn check(method: &Method, headers: &HeaderMap, hosts: &[String]) -> R
         let origin = origin.to_str().unwrap_or("null");
         let site = origin.split_once("://").map_or("", |(_, site)| site);
         let same = site.eq_ignore_ascii_case(authority)
-            || hosts
-                .iter()
-                .any(|host| host.eq_ignore_ascii_case(host_of(site)));
+            || origins.iter().any(|ours| ours.eq_ignore_ascii_case(origin));
         if site.is_empty() || !same {
             return Err(another_site());
         }
@@ -86,7 +90,8 @@ mod tests {
                 },
             );
         let hosts = ["chat.acme.example".to_owned()];
-        let found = check(&method, &map, &hosts)
+        let origins = ["https://chat.acme.example".to_owned()];
+        let found = check(&method, &map, &hosts, &origins)
             .err()
             .map(|refused| refused.code);
         assert_eq!(found, expected, "{method} {headers:?}");
@@ -117,6 +122,8 @@ mod tests {
             "http://127.0.0.1:9999",
             "null",
             "127.0.0.1:8460",
+            "http://chat.acme.example",
+            "https://chat.acme.example:8443",
             "https://chat.acme.example.evil.example",
         ] {
             check_with(

@@ -1,4 +1,4 @@
-//! A person's session and the people they know; and the addresses that anyone may ask.
+//! A person's session and account, and the people they know; and the addresses that anyone may ask.
 //!
 //! Must not decide anything: each handler reads its arguments, calls one use case, and hands the answer on.
 
@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Api;
 use super::extract::{Asker, Body, UrlQuery};
 use super::facade::{Answer, Caller, Refused, UseCases};
 use super::table::{Table, Who};
-use super::types::{Code, Login, Me, Page, PageQuery, Person, Session};
+use super::types::{
+    BrowserSession, ChangePassword, Code, Login, Me, Page, PageQuery, Person, Redeem, Session,
+    SignedIn,
+};
+use super::{Api, cookies};
 
 /// A node that does not answer by then is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -23,10 +26,12 @@ pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
     table.add(Who::Anyone, __path_healthz, healthz);
     table.add(Who::Anyone, __path_readyz, readyz::<N>);
     table.add(Who::Anyone, __path_openapi, openapi::<N>);
+    table.add(Who::Anyone, __path_redeem, redeem::<N>);
     table.add(Who::Anyone, __path_login, login::<N>);
-    table.add(Who::SignedIn, __path_logout, logout::<N>);
-    table.add(Who::SignedIn, __path_me, me::<N>);
-    table.add(Who::SignedIn, __path_contacts, contacts::<N>);
+    table.add(Who::PERSON, __path_logout, logout::<N>);
+    table.add(Who::PERSON, __path_me, me::<N>);
+    table.add(Who::ACCOUNT, __path_change_password, change_password::<N>);
+    table.add(Who::READ, __path_contacts, contacts::<N>);
 }
 
 type Node<N> = State<Arc<Api<N>>>;
@@ -64,25 +69,83 @@ async fn openapi<N: UseCases>(State(api): Node<N>) -> Response {
     ([(header::CONTENT_TYPE, kind)], api.document.clone()).into_response()
 }
 
-/// Redeems an activation secret. It works once.
-#[utoipa::path(post, path = "/v0/login", tag = "people", request_body = Login,
-    responses((status = 201, body = Session)))]
-async fn login<N: UseCases>(
+/// Opens an account with the secret of an invitation or of a reset. It works once.
+#[utoipa::path(post, path = "/v0/redeem", tag = "people", request_body = Redeem,
+    responses((status = 201, body = SignedIn)))]
+async fn redeem<N: UseCases>(
     State(api): Node<N>,
     asker: Asker,
-    Body(login): Body<Login>,
-) -> Answer<(StatusCode, Json<Session>)> {
+    headers: HeaderMap,
+    Body(redeem): Body<Redeem>,
+) -> Answer<Response> {
     if !api.strangers.take(asker.peer.key()) {
         return Err(Refused::from(Code::TooManyRequests));
     }
-    let session = api.node.login(login, asker.lang).await?;
-    Ok((StatusCode::CREATED, Json(session)))
+    let cookie = redeem.cookie;
+    let session = api.node.redeem(redeem).await?;
+    signed_in(&api, session, cookie, &headers)
+}
+
+/// Signs in with nickname or e-mail and password.
+#[utoipa::path(post, path = "/v0/login", tag = "people", request_body = Login,
+    responses((status = 201, body = SignedIn)))]
+async fn login<N: UseCases>(
+    State(api): Node<N>,
+    asker: Asker,
+    headers: HeaderMap,
+    Body(login): Body<Login>,
+) -> Answer<Response> {
+    if !api.strangers.take(asker.peer.key()) {
+        return Err(Refused::from(Code::TooManyRequests));
+    }
+    let cookie = login.cookie;
+    let session = api.node.login(login).await?;
+    signed_in(&api, session, cookie, &headers)
+}
+
+/// A browser's token goes where no script can read it, and nowhere else.
+fn signed_in<N>(
+    api: &Api<N>,
+    session: Session,
+    cookie: bool,
+    headers: &HeaderMap,
+) -> Answer<Response> {
+    if !cookie {
+        let answer = SignedIn::Program(session);
+        return Ok((StatusCode::CREATED, Json(answer)).into_response());
+    }
+    let set = cookies::open(&session.token, headers, api.settings.secure_cookies);
+    let set = set.ok_or_else(|| Refused::from(Code::Internal).detail("a token is no cookie"))?;
+    let answer = SignedIn::Browser(BrowserSession { me: session.me });
+    let set = [(header::SET_COOKIE, set)];
+    Ok((StatusCode::CREATED, set, Json(answer)).into_response())
 }
 
 /// Ends this session; the token is void.
 #[utoipa::path(post, path = "/v0/logout", tag = "people", responses((status = 204)))]
-async fn logout<N: UseCases>(State(api): Node<N>, caller: Caller) -> Answer<StatusCode> {
+async fn logout<N: UseCases>(
+    State(api): Node<N>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Answer<Response> {
     api.node.logout(caller).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let closed = cookies::close(&headers, api.settings.secure_cookies);
+    if let Some(closed) = closed.filter(|_| headers.contains_key(header::COOKIE)) {
+        response.headers_mut().insert(header::SET_COOKIE, closed);
+    }
+    Ok(response)
+}
+
+/// Sets a password, or another; the person's other sessions end.
+#[utoipa::path(post, path = "/v0/me/password", tag = "people", request_body = ChangePassword,
+    responses((status = 204)))]
+async fn change_password<N: UseCases>(
+    State(api): Node<N>,
+    caller: Caller,
+    Body(change): Body<ChangePassword>,
+) -> Answer<StatusCode> {
+    api.node.change_password(caller, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

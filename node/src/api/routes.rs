@@ -11,7 +11,7 @@ use super::Api;
 use super::facade::UseCases;
 use super::settings::Settings;
 use super::table::{Routes, Table};
-use super::{chats, edge, feed, messages, operator, people};
+use super::{chats, edge, feed, messages, operator, people, users};
 
 /// What is served where.
 pub(super) struct Planes<N> {
@@ -39,6 +39,7 @@ pub(super) fn routes<N: UseCases>(node: &N, settings: &Settings) -> Routes<N> {
     chats::add(&mut table);
     messages::add(&mut table);
     feed::add(&mut table);
+    users::add(&mut table);
     operator::add(&mut table);
     table.finish()
 }

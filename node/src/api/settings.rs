@@ -24,12 +24,19 @@ pub struct Settings {
     /// Host names under which people reach the node (of its base URL). IP addresses and `localhost` always work; other
     /// names are refused, so that a foreign page cannot reach the node through a name that it points here.
     pub hosts: Vec<String>,
+    /// Where our own pages come from when a proxy sends another `Host`: scheme, host and port as browsers say them.
+    pub origins: Vec<String>,
+    /// People reach the node by `https`, through whatever holds the certificate: cookies are then bound to it.
+    pub secure_cookies: bool,
     /// Listen for plain HTTP beyond this machine. Tokens and texts then cross the network readable, so it must be said.
     pub plain_beyond_loopback: bool,
     /// Requests of one session. A person makes a few; a load generator 10,000 a second: this stops only runaway loops.
     pub requests_per_s: u32,
     /// Requests of one session at once after a pause.
     pub request_burst: u32,
+    /// Requests of one person in all sessions and with all tokens together: twice what one of them may.
+    pub requests_per_s_of_person: u32,
+    pub request_burst_of_person: u32,
     /// Logins and refused tokens of one address. Alive tokens are never held up by it: strangers cannot lock people out.
     pub stranger_requests_per_s: u32,
     pub stranger_burst: u32,
@@ -53,9 +60,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             hosts: Vec::new(),
+            origins: Vec::new(),
+            secure_cookies: false,
             plain_beyond_loopback: false,
             requests_per_s: 20_000,
             request_burst: 20_000,
+            requests_per_s_of_person: 40_000,
+            request_burst_of_person: 40_000,
             stranger_requests_per_s: 10,
             stranger_burst: 100,
             connections_max: 4096,

@@ -11,7 +11,9 @@ use axum::handler::Handler;
 use axum::routing::{MethodFilter, on};
 use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Operation, ParameterIn};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, OpenApi, Paths, Ref, RefOr, ResponseBuilder,
 };
@@ -19,20 +21,32 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::Api;
 use super::edge::{Endpoint, Guarded};
-use super::facade::UseCases;
+use super::facade::{Scopes, UseCases};
 use super::types::{PROBLEM_CONTENT_TYPE, Problem};
 use crate::metrics::Metrics;
 
 const BEARER: &str = "bearer";
+const COOKIE: &str = "cookie";
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     Anyone,
-    /// A person with a token; what they may do is decided further inside.
-    SignedIn,
+    /// A person with a session, or with a token of this scope; what they may do is decided further inside.
+    SignedIn(Scopes),
+    /// An administrator of the company, with a session or a token of the scope `admin`.
+    Administrator,
     /// The operator, on the unix socket only.
     Operator,
+}
+
+impl Who {
+    /// Whoever is signed in, with whatever scope.
+    pub(super) const PERSON: Self = Self::SignedIn(Scopes::NONE);
+    pub(super) const READ: Self = Self::SignedIn(Scopes::READ);
+    pub(super) const WRITE: Self = Self::SignedIn(Scopes::WRITE);
+    /// The person's own account, from a device of theirs: no token reaches it.
+    pub(super) const ACCOUNT: Self = Self::SignedIn(Scopes::ACCOUNT);
 }
 
 /// Routes under construction.
@@ -71,6 +85,11 @@ impl<N: UseCases> Table<N> {
         let mut components = Components::new();
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+        let cookie = ApiKeyValue::with_description(
+            "__Host-crossport",
+            "Set for browsers by redeem and login; over plain HTTP on loopback it is `crossport-PORT`",
+        );
+        components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         document.components = Some(components);
         let mut table = Self {
             people: Router::new(),
@@ -105,6 +124,7 @@ impl<N: UseCases> Table<N> {
             let endpoint = Arc::new(Endpoint {
                 method: name,
                 route: route.clone(),
+                who,
                 takes_query: takes_query(&operation),
                 timeout: self.timeout,
                 metrics: self.metrics.route(name, &route),
@@ -154,8 +174,11 @@ fn complete(operation: &mut Operation, who: Who) {
         .responses
         .responses
         .insert("default".to_owned(), refusal.into());
-    if who == Who::SignedIn {
-        operation.security = Some(vec![SecurityRequirement::new::<_, _, String>(BEARER, [])]);
+    if matches!(who, Who::SignedIn(_) | Who::Administrator) {
+        operation.security = Some(vec![
+            SecurityRequirement::new::<_, _, String>(BEARER, []),
+            SecurityRequirement::new::<_, _, String>(COOKIE, []),
+        ]);
     }
 }
 

@@ -8,7 +8,7 @@
 //! One router, two planes. The **operator plane** (`/v0/operator/...`) answers on the unix socket
 //! `<data folder>/operator.sock` only, and only to the uid that runs the node or to root; elsewhere it is `404`.
 //! It never returns a text, a title or a file of a chat. The **person plane** (everything else under `/v0`) answers on
-//! TCP and on the socket, and needs `Authorization: Bearer TOKEN`, whoever opened the socket.
+//! TCP and on the socket, and needs `Authorization: Bearer TOKEN`, whoever opened the socket. Browsers use a cookie instead.
 //!
 //! # Operator plane
 //!
@@ -48,9 +48,12 @@
 //! | --- | --- | --- | --- |
 //! | `GET /healthz`, `GET /readyz` | anyone | | `200` or `503`, text |
 //! | `GET /v0/openapi.json` | anyone | | `200` this API as OpenAPI 3.1 |
-//! | `POST /v0/login` | anyone with an unused activation secret | [`Login`] | `201` [`Session`]; `403 X0202` |
+//! | `POST /v0/redeem` | anyone with an unused activation secret | [`Redeem`] | `201` [`SignedIn`]; `403 X0202` |
+//! | `POST /v0/login` | anyone with a password | [`Login`] | `201` [`SignedIn`]; `403 X0204` |
 //! | `POST /v0/logout` | signed in | | `204`; this token is void |
 //! | `GET /v0/me` | signed in | | `200` [`Me`] |
+//! | `POST /v0/me/password` | signed in | [`ChangePassword`] | `204`; the person's other sessions end; `403 X0204` |
+//! | `GET /v0/users`, `POST /v0/users`, `POST /v0/users/{user}/reset` | administrator | as on the operator plane | as on the operator plane |
 //! | `GET /v0/contacts` | signed in | `?query&cursor&limit` | `200` [`Page`]`<`[`Person`]`>`: colleagues and known partner people |
 //! | `GET /v0/chats` | signed in | `?cursor&limit` | `200` [`Page`]`<`[`Chat`]`>`, last message first, own chats only |
 //! | `POST /v0/chats` | signed in | [`NewChat`] | `201` [`Chat`]; `200` if a direct chat with that person exists |

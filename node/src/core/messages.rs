@@ -179,6 +179,9 @@ impl Core {
             title: None,
         };
         match event {
+            Event::Member(member) if member.card.is_renewed() => {
+                Some(line(ServiceKind::CardChanged))
+            }
             Event::Member(member) if member.action == MemberAction::JOIN => {
                 Some(line(ServiceKind::MemberJoined))
             }

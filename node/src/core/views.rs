@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crossport_protocol::clock::{Clock, Time};
-use crossport_protocol::codec;
-use crossport_protocol::event::{Event, Member, MemberAction, UserCard, check_name};
-use crossport_protocol::fields::Fields;
+use crossport_protocol::codec::{self, Blob};
+use crossport_protocol::event::{Event, Member, MemberAction, UserCard, card, check_name};
+use crossport_protocol::fields::{Field, Fields};
 use crossport_protocol::fold::{Actor, Membership};
 use crossport_protocol::ids::{ChatId, CompanyId, Handle, LocalId, UserId};
 use crossport_protocol::limits;
@@ -121,6 +121,23 @@ impl Core {
             event: Event::Member(Member {
                 action: MemberAction::JOIN,
                 card: card_of(user),
+            }),
+        }
+    }
+
+    /// How a person who takes part is shown from now on. It is no arrival: the card says so.
+    pub fn card_draft(&self, handle: Handle, user: &User) -> Draft {
+        let renewed = Field {
+            number: card::RENEWED,
+            value: Blob(Vec::new()),
+        };
+        let card = card_of(user);
+        let fields = Fields(card.fields.0.into_iter().chain([renewed]).collect());
+        Draft {
+            actor: handle,
+            event: Event::Member(Member {
+                action: MemberAction::JOIN,
+                card: UserCard { fields, ..card },
             }),
         }
     }

@@ -25,6 +25,7 @@ use crate::network::{
     Address, ListenAddress, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents,
     Transport,
 };
+use crate::people::passwords::Hashing;
 use crate::registers::RegistersError;
 use crate::store::{Opened, Store, StoreError};
 
@@ -252,6 +253,7 @@ pub async fn start(config: Config) -> Result<StartedNode, NodeError> {
         inputs,
         network,
         signed_in,
+        hashing: Hashing::default(),
         metrics,
         journal,
         stopped: ended.clone(),
@@ -280,8 +282,12 @@ async fn serve(
         .nth(1)
         .and_then(|rest| rest.split(['/', ':']).next())
         .map(str::to_owned);
+    // As browsers name it: without a path.
+    let origin = config.api_url.splitn(4, '/').take(3).collect::<Vec<_>>();
     let settings = Settings {
+        origins: vec![origin.join("/")],
         hosts: hosts.into_iter().collect(),
+        secure_cookies: config.api_url.starts_with("https://"),
         ..Settings::default()
     };
     let server = Server::bind(

@@ -10,14 +10,15 @@ use futures::StreamExt;
 
 use super::{Input, Node, parsed};
 use crate::api::facade::{
-    Answer, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, TokenHash, UseCases,
+    Answer, By, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, Scopes,
+    TokenHash, UseCases,
 };
 use crate::api::types::{
-    AcceptInvitation, AddMembers, AuditEntry, Change, Chat, Code, Company, ConfigReport, Doctor,
-    EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message, MessageDetail,
-    MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping, React,
-    RebuildReport, Receipts, Repeatable, Reset, ResetReason, SendMessage, Session, Status, User,
-    UserActivation, VerifyPartner, VerifyReport, Why,
+    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Company,
+    ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message,
+    MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner,
+    Person, Ping, React, RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason,
+    SendMessage, Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::changes::{Resume, Topic};
 use crate::core::{Core, Post};
@@ -98,6 +99,7 @@ impl UseCases for Node {
             user,
             session: token,
             administrator,
+            scopes: Scopes::ALL,
             lang,
         }))
     }
@@ -234,9 +236,10 @@ impl UseCases for Node {
             .await
     }
 
-    async fn users(&self, _by: Operator, page: PageQuery) -> Answer<Page<User>> {
+    async fn users(&self, by: impl Into<By> + Send, page: PageQuery) -> Answer<Page<User>> {
+        let by = by.into();
         self.look(move |core| {
-            let users = core.users();
+            let users = core.users(by)?;
             let (slice, next) = paging::slice(&users, &page)?;
             Ok(Page {
                 items: slice.to_vec(),
@@ -246,16 +249,18 @@ impl UseCases for Node {
         .await
     }
 
-    async fn add_user(&self, by: Operator, user: NewUser) -> Answer<UserActivation> {
+    async fn add_user(&self, by: impl Into<By> + Send, user: NewUser) -> Answer<UserActivation> {
+        let by = by.into();
         self.change(move |core| core.add_user(by, &user)).await
     }
 
     async fn reset_user(
         &self,
-        by: Operator,
+        by: impl Into<By> + Send,
         user: String,
         write: Repeatable,
     ) -> Answer<UserActivation> {
+        let by = by.into();
         self.change(move |core| core.reset_user(by, &user, &write.client_id))
             .await
     }
@@ -292,8 +297,12 @@ impl UseCases for Node {
         })
     }
 
-    async fn login(&self, login: Login, lang: Lang) -> Answer<Session> {
-        self.change(move |core| core.login(&login, lang)).await
+    async fn redeem(&self, redeem: Redeem) -> Answer<Session> {
+        self.redeem_secret(redeem).await
+    }
+
+    async fn login(&self, login: Login) -> Answer<Session> {
+        self.sign_in(login).await
     }
 
     async fn logout(&self, caller: Caller) -> Answer<()> {
@@ -306,6 +315,10 @@ impl UseCases for Node {
 
     async fn me(&self, caller: Caller) -> Answer<Me> {
         self.look(move |core| core.me(caller)).await
+    }
+
+    async fn change_password(&self, caller: Caller, change: ChangePassword) -> Answer<()> {
+        self.set_password(caller, change).await
     }
 
     async fn contacts(&self, caller: Caller, page: PageQuery) -> Answer<Page<Person>> {

@@ -17,6 +17,19 @@ pub struct UserCard {
     pub fields: Fields,
 }
 
+/// Numbers of a card's fields. Whoever does not know one keeps it and shows the rest.
+pub mod card {
+    /// Empty. The person took part already: only how they are shown is new, nobody came in.
+    pub const RENEWED: u16 = 1;
+}
+
+impl UserCard {
+    /// Not an arrival: see [`card::RENEWED`].
+    pub fn is_renewed(&self) -> bool {
+        self.fields.value(card::RENEWED).is_some()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberAction(pub u16);
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use crossport_node::api::facade::{Caller, Feed, Lang, UseCases};
+use crossport_node::api::facade::{Caller, Feed, Lang, Scopes, UseCases};
 use crossport_node::api::types::Change;
 use crossport_protocol::ids::ChatId;
 use futures::StreamExt as _;
@@ -341,6 +341,7 @@ fn anna() -> Result<Caller> {
         user: std::env::var(USER)?.parse()?,
         session: serde_json::from_str(&std::env::var(SESSION)?)?,
         administrator: false,
+        scopes: Scopes::ALL,
         lang: Lang::En,
     })
 }

@@ -137,6 +137,7 @@ fn by_a_person(message: &str, link: &str) -> Vec<Case> {
     vec![
         case("login", Some("vera"), &[link]),
         case("whoami", Some("vera"), &[]),
+        case("account password", Some("vera"), &[]).refused("X0102"),
         case("logout", Some("vera"), &[]),
         case("contact list", anna, &[]),
         case("chat new", anna, &["alex"]),

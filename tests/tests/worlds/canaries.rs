@@ -22,6 +22,9 @@ const UNICODE: &str = "Снегирь прилетел на рассвете";
 const NAME: &str = "Amalie Zilpzalp";
 const NICKNAME: &str = "kernbeisser";
 const OTHER_NICKNAME: &str = "bluthaenfling";
+const CHOSEN_NAME: &str = "Amalie Zilpzalp-Fitis";
+const PASSWORD: &str = "Kleiber-klettern-kopfueber-42";
+const SECOND_PASSWORD: &str = "Baumlaeufer-nur-hinauf-43";
 const DEVICE: &str = "Wendehals-Laptop";
 const PARTNER: &str = "Seidenschwanz GmbH";
 const OWNER: &str = "Mauersegler AG";
@@ -45,6 +48,9 @@ fn nothing_that_people_say_or_are_called_is_readable_on_the_disk() -> Result<()>
         ("nickname", NICKNAME),
         ("partner's nickname", OTHER_NICKNAME),
         ("device", DEVICE),
+        ("name that was chosen", CHOSEN_NAME),
+        ("password", PASSWORD),
+        ("second password", SECOND_PASSWORD),
     ]
     .map(|(what, text)| (what.to_owned(), text.to_owned()))
     .to_vec();
@@ -125,10 +131,28 @@ fn talk(owner: &mut Company, partner: &mut Company, canaries: &mut Canaries) -> 
         Ok(())
     })?;
     let activation = owner.ask(None, &["user", "reset", NICKNAME])?;
-    owner.ask(
-        Some(NICKNAME),
-        &["login", text(&activation, "link")?, "--device", DEVICE],
-    )?;
+    let link = text(&activation, "link")?;
+    let redeem = [
+        "login",
+        link,
+        "--device",
+        DEVICE,
+        "--password",
+        "--name",
+        CHOSEN_NAME,
+    ];
+    let by_owner = |arguments: &[&str], input: &str| {
+        let call = owner.call(arguments).by(NICKNAME).input(input);
+        call.run()?.done()
+    };
+    by_owner(&redeem, PASSWORD)?;
+    let change = format!("{PASSWORD}\n{SECOND_PASSWORD}\n");
+    by_owner(&["account", "password"], &change)?;
+    let address = link.split('#').next().context("an address")?;
+    let login = ["login", "--user", NICKNAME, address];
+    by_owner(&login, SECOND_PASSWORD)?;
+    let refused = by_owner(&login, PASSWORD);
+    ensure!(refused.is_err(), "the old password opens the account");
     let secret = text(&activation, "secret")?.to_owned();
     canaries.push(("secret of the reset".to_owned(), secret));
     // Refusals are logged too: they must not repeat what they refuse.

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use crossport_node::api::facade::{Caller, Lang, UseCases};
+use crossport_node::api::facade::{Caller, Lang, Scopes, UseCases};
 use crossport_node::api::types::{ChatKind, MessagePageQuery, PageQuery};
 use crossport_node::node::Node;
 use crossport_protocol::ids::LocalId;
@@ -71,6 +71,7 @@ async fn caller(node: &Node, nickname: &str) -> Result<Caller> {
         user,
         session: [0; 32],
         administrator: false,
+        scopes: Scopes::ALL,
         lang: Lang::En,
     })
 }

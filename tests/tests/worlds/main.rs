@@ -3,6 +3,7 @@
 //! One binary, because linking libp2p again for each file would take longer than the tests. Tests of lower layers are with
 //! those; here is what only whole nodes can show.
 
+mod accounts;
 mod by_hand;
 mod by_hand_chats;
 mod by_hand_demo;

@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::World;
-use super::double::{ANNA, Double};
+use super::double::{ANNA, Double, OLGA};
 use crate::api::Settings;
 use crate::api::edge::Endpoint;
 use crate::api::routes::routes;
@@ -33,8 +33,10 @@ fn body_of(route: &str) -> Value {
     let more = match route {
         "/v0/operator/partners/accept" => json!({ "ticket": "T" }),
         "/v0/operator/partners/{partner}/verify" => json!({ "words": ["oak", "elm"] }),
-        "/v0/operator/users" => json!({ "nickname": "carol" }),
-        "/v0/login" => json!({ "secret": "open sesame", "device": "laptop" }),
+        "/v0/operator/users" | "/v0/users" => json!({ "nickname": "carol" }),
+        "/v0/redeem" => json!({ "secret": "open sesame", "device": "laptop" }),
+        "/v0/login" => json!({ "name": "anna", "password": "a good one", "device": "laptop" }),
+        "/v0/me/password" => json!({ "password": "a better one" }),
         "/v0/chats" => json!({ "kind": "group", "title": "Trade", "people": ["boris@globex"] }),
         "/v0/chats/{chat}/messages" | "/v0/messages/{message}" => json!({ "text": "hello" }),
         "/v0/chats/{chat}/members" => json!({ "people": ["boris@globex"] }),
@@ -63,7 +65,9 @@ async fn every_address_reaches_its_own_use_case() {
         if writes {
             ask = ask.json(&body_of(&endpoint.route));
         }
-        if who == Who::SignedIn {
+        if who == Who::Administrator {
+            ask = ask.token(OLGA);
+        } else if matches!(who, Who::SignedIn(_)) {
             // Logging out ends the session of the last one.
             let token = format!("token-of-{}", endpoint.route.replace(['/', '{', '}'], "-"));
             world.node.sign_in(&token);
@@ -104,13 +108,15 @@ fn use_case(endpoint: &Endpoint) -> &'static str {
         ("POST", "/v0/operator/partners/{partner}/resume") => "resume_partner",
         ("POST", "/v0/operator/partners/{partner}/ping") => "ping_partner",
         ("DELETE", "/v0/operator/partners/{partner}") => "remove_partner",
-        ("GET", "/v0/operator/users") => "users",
-        ("POST", "/v0/operator/users") => "add_user",
-        ("POST", "/v0/operator/users/{user}/reset") => "reset_user",
+        ("GET", "/v0/operator/users" | "/v0/users") => "users",
+        ("POST", "/v0/operator/users" | "/v0/users") => "add_user",
+        ("POST", "/v0/operator/users/{user}/reset" | "/v0/users/{user}/reset") => "reset_user",
         ("GET", "/v0/operator/audit") => "audit",
         ("POST", "/v0/operator/verify") => "verify",
         ("POST", "/v0/operator/rebuild") => "rebuild",
+        ("POST", "/v0/redeem") => "redeem",
         ("POST", "/v0/login") => "login",
+        ("POST", "/v0/me/password") => "change_password",
         ("POST", "/v0/logout") => "logout",
         ("GET", "/v0/me") => "me",
         ("GET", "/v0/contacts") => "contacts",
@@ -219,24 +225,29 @@ async fn the_operator_plane_is_not_there_on_tcp() {
         let (status, _, _) = ask.open().await;
         match who {
             Who::Operator => assert_eq!(status, StatusCode::NOT_FOUND, "{}", endpoint.route),
-            Who::SignedIn => assert_eq!(status, StatusCode::UNAUTHORIZED, "{}", endpoint.route),
+            Who::SignedIn(_) | Who::Administrator => {
+                assert_eq!(status, StatusCode::UNAUTHORIZED, "{}", endpoint.route);
+            }
+            Who::Anyone if endpoint.route == "/v0/login" => {
+                assert_eq!(status, StatusCode::FORBIDDEN, "there is nobody here");
+            }
             Who::Anyone => assert!(status.is_success(), "{} {status}", endpoint.route),
         }
     }
-    let (metrics, log_in) = ("metrics", "login");
+    let (metrics, redeem) = ("metrics", "redeem");
     let asked = world.node.calls();
     let reached: Vec<&str> = asked
         .iter()
         .filter_map(|call| call.split(' ').next())
         .collect();
     assert!(
-        !reached.contains(&metrics) && reached.contains(&log_in),
+        !reached.contains(&metrics) && reached.contains(&redeem),
         "{reached:?}"
     );
     assert_eq!(
         reached.len(),
-        2,
-        "only login and readyz were reached: {reached:?}"
+        3,
+        "only login, redeem and readyz were reached: {reached:?}"
     );
 }
 
@@ -263,14 +274,14 @@ async fn a_session_begins_with_a_secret_and_ends_with_logout() {
     let login = |secret: &str| json!({ "client_id": "c", "secret": secret, "device": "laptop" });
     assert_eq!(
         client
-            .write("/v0/login", &login("guess"))
+            .write("/v0/redeem", &login("guess"))
             .reply()
             .await
             .code(),
         "X0202"
     );
     let session = client
-        .write("/v0/login", &login("open sesame"))
+        .write("/v0/redeem", &login("open sesame"))
         .reply()
         .await;
     assert_eq!(session.status, StatusCode::CREATED);

@@ -9,22 +9,25 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::api::facade::{
-    Answer, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, Text, TokenHash,
-    UseCases,
+    Answer, By, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, Scopes, Text,
+    TokenHash, UseCases,
 };
 use crate::api::types::{
-    AcceptInvitation, AddMembers, AuditEntry, Change, Chat, ChatKind, Code, Company, CompanyBadge,
-    ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead, Me, Members,
-    Membership, Message, MessageDetail, MessageKind, MessagePage, MessagePageQuery, NewChat,
-    NewUser, Page, PageQuery, Partner, Person, Ping, Progress, React, RebuildReport, Receipts,
-    Repeatable, Reset, ResetReason, SendMessage, Session, Status, User, UserActivation,
-    VerifyPartner, VerifyReport, Why,
+    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, ChatKind, Code,
+    Company, CompanyBadge, ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead,
+    Me, Members, Membership, Message, MessageDetail, MessageKind, MessagePage, MessagePageQuery,
+    NewChat, NewUser, Page, PageQuery, Partner, Person, Ping, Progress, React, RebuildReport,
+    Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage, Session, Status, User,
+    UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 
 /// Tokens of two people who are signed in from the start.
 pub(super) const ANNA: &str = "anna's-token-with-enough-characters";
 pub(super) const BORIS: &str = "boris's-token-with-enough-characters";
+/// The token of an administrator.
+pub(super) const OLGA: &str = "olga's-token-with-enough-characters";
+const OLGA_ID: [u8; 16] = [5; 16];
 
 #[derive(Clone)]
 pub(super) struct Double(Arc<Inner>);
@@ -42,8 +45,8 @@ pub(super) fn hash(token: &str) -> TokenHash {
 
 impl Double {
     pub(super) fn new() -> Self {
-        let sessions =
-            [(ANNA, 1), (BORIS, 2)].map(|(token, user)| (hash(token), LocalId([user; 16])));
+        let sessions = [(ANNA, 1), (BORIS, 2), (OLGA, 5)]
+            .map(|(token, user)| (hash(token), LocalId([user; 16])));
         Self(Arc::new(Inner {
             metrics: Metrics::new(),
             calls: Mutex::default(),
@@ -168,7 +171,8 @@ impl UseCases for Double {
         Ok(user.map(|user| Caller {
             user,
             session: token,
-            administrator: false,
+            administrator: user == LocalId(OLGA_ID),
+            scopes: Scopes::ALL,
             lang,
         }))
     }
@@ -241,15 +245,15 @@ impl UseCases for Double {
     ) -> Answer<Partner> {
         self.no("remove_partner", &[&partner, &write.client_id])
     }
-    async fn users(&self, _: Operator, _: PageQuery) -> Answer<Page<User>> {
+    async fn users(&self, _: impl Into<By> + Send, _: PageQuery) -> Answer<Page<User>> {
         self.no("users", &[])
     }
-    async fn add_user(&self, _: Operator, user: NewUser) -> Answer<UserActivation> {
+    async fn add_user(&self, _: impl Into<By> + Send, user: NewUser) -> Answer<UserActivation> {
         self.no("add_user", &[&user.nickname])
     }
     async fn reset_user(
         &self,
-        _: Operator,
+        _: impl Into<By> + Send,
         user: String,
         write: Repeatable,
     ) -> Answer<UserActivation> {
@@ -284,8 +288,8 @@ impl UseCases for Double {
         Err(Refused::from(Code::StorageFailed))
     }
 
-    async fn login(&self, login: Login, _: Lang) -> Answer<Session> {
-        self.heard("login", &[&login.device]);
+    async fn redeem(&self, login: Redeem) -> Answer<Session> {
+        self.heard("redeem", &[&login.device]);
         if login.secret != "open sesame" {
             return Err(Refused::from(Code::ActivationRefused));
         }
@@ -299,8 +303,16 @@ impl UseCases for Double {
             administrator: false,
             device: login.device,
             signed_in_at: "2026-11-23T19:46:08.000Z".to_owned(),
+            has_password: false,
         };
         Ok(Session { token, me })
+    }
+    async fn login(&self, login: Login) -> Answer<Session> {
+        self.heard("login", &[&login.name]);
+        Err(Refused::from(Code::SignInRefused))
+    }
+    async fn change_password(&self, _: Caller, _: ChangePassword) -> Answer<()> {
+        self.no("change_password", &[])
     }
     async fn logout(&self, caller: Caller) -> Answer<()> {
         self.heard("logout", &[]);
@@ -323,6 +335,7 @@ impl UseCases for Double {
             administrator: false,
             device,
             signed_in_at,
+            has_password: false,
         })
     }
     async fn contacts(&self, _: Caller, page: PageQuery) -> Answer<Page<Person>> {

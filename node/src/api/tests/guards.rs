@@ -256,7 +256,7 @@ async fn strangers_are_slowed_down_and_lock_nobody_out() {
     assert!(codes[5..].iter().all(|code| code == "X0105"), "{codes:?}");
     let login = json!({ "client_id": "c", "secret": "guess", "device": "laptop" });
     assert_eq!(
-        client.write("/v0/login", &login).reply().await.code(),
+        client.write("/v0/redeem", &login).reply().await.code(),
         "X0105"
     );
     assert_eq!(

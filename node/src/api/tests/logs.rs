@@ -80,7 +80,7 @@ async fn nothing_private_is_logged() {
         .reply()
         .await;
     let login = json!({ "client_id": "c", "secret": "canary-secret", "device": "canary-device" });
-    client.write("/v0/login", &login).reply().await;
+    client.write("/v0/redeem", &login).reply().await;
     client
         .ask(Method::PATCH, "/v0/chats/canary-chat")
         .token(ANNA)

@@ -165,6 +165,8 @@ pub enum ServiceKind {
     MemberJoined,
     /// The author is no longer in the chat.
     MemberLeft,
+    /// The author is shown under another name or title from now on.
+    CardChanged,
     /// The author, of the chat's owner, brought `company` in.
     CompanyAdded,
     /// The author, of the chat's owner, took `company` out.

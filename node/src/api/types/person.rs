@@ -29,20 +29,56 @@ pub struct Person {
     pub active: bool,
 }
 
-/// `POST /v0/login`: redeem an activation secret. It works once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// `POST /v0/redeem`: open an account with the secret of an invitation or of a reset. It works once.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Login {
+pub struct Redeem {
     pub client_id: String,
-    /// The part of the activation link after `#`.
+    /// The part of the link after `#`.
     pub secret: String,
     /// How the person recognises this device in the list of sessions, for example `laptop, terminal`.
     pub device: String,
+    /// As the invitation says, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nickname: Option<String>,
+    /// Full name; as the invitation says, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// 10 characters or more. Without one the account is open on this device only, until one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// For browsers: the session is a cookie, and no token is in the answer.
+    #[serde(default)]
+    pub cookie: bool,
+}
+
+impl std::fmt::Debug for Redeem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Secret and password stay out of logs and panics.
+        formatter
+            .debug_struct("Redeem")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `POST /v0/login`: sign in on another device.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    pub client_id: String,
+    /// Nickname or e-mail.
+    pub name: String,
+    pub password: String,
+    /// How the person recognises this device in the list of sessions, for example `laptop, terminal`.
+    pub device: String,
+    /// For browsers: the session is a cookie, and no token is in the answer.
+    #[serde(default)]
+    pub cookie: bool,
 }
 
 impl std::fmt::Debug for Login {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The secret stays out of logs and panics.
         formatter
             .debug_struct("Login")
             .field("device", &self.device)
@@ -50,7 +86,27 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// The answer to a login: shown once, kept by the client.
+/// `POST /v0/me/password`. Ends the person's other sessions.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    pub client_id: String,
+    /// The present one; absent only if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// 10 characters or more.
+    pub password: String,
+}
+
+impl std::fmt::Debug for ChangePassword {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ChangePassword")
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a program that signed in: shown once, kept by the client.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     /// Bearer token of this device.
@@ -67,6 +123,20 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// The answer to a browser that signed in: its token is a cookie that no script can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BrowserSession {
+    pub me: Me,
+}
+
+/// Signed in, with or without a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum SignedIn {
+    Program(Session),
+    Browser(BrowserSession),
+}
+
 /// `GET /v0/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Me {
@@ -75,4 +145,7 @@ pub struct Me {
     /// Name of this device, as given at login.
     pub device: String,
     pub signed_in_at: String,
+    /// Without one, a new link is the only way to sign in elsewhere.
+    #[serde(default)]
+    pub has_password: bool,
 }

@@ -119,6 +119,8 @@ codes! {
     ActivationRefused = "X0202", 403, "problem-activation-refused";
     /// Signed in, but the role does not allow it.
     NotAllowed = "X0203", 403, "problem-not-allowed";
+    /// Name or password is wrong; nobody is told which.
+    SignInRefused = "X0204", 403, "problem-sign-in-refused";
     /// No partner by that name, alias or prefix.
     PartnerNotFound = "X0301", 404, "problem-partner-not-found";
     /// Several partners match.
