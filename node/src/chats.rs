@@ -156,6 +156,8 @@ impl Core {
             match person {
                 Named::Colleague(colleague) => {
                     if self.handle_of(&chat, &colleague.local).is_none() {
+                        let own = self.replicator.company();
+                        drafts.push(ask_in(actor, own, colleague.nickname.clone()));
                         drafts.push(self.join_draft(&chat, colleague));
                     }
                 }
@@ -163,15 +165,7 @@ impl Core {
                     if self.invite_company(chat, *company)? && !direct {
                         drafts.push(company_notice(actor, notice::COMPANY_ADDED, *company));
                     }
-                    let ask = MemberAsk {
-                        company: *company,
-                        action: MemberAction::JOIN,
-                        nickname: nickname.clone(),
-                    };
-                    drafts.push(Draft {
-                        actor,
-                        event: Event::MemberAsk(ask),
-                    });
+                    drafts.push(ask_in(actor, *company, nickname.clone()));
                     if !asked.contains(&(*company, nickname.clone())) {
                         asked.push((*company, nickname.clone()));
                     }
@@ -464,6 +458,19 @@ impl Core {
             self.store.note_read(&chat, &actor, now(), &heads);
             self.tell_chat(chat);
         }
+    }
+}
+
+/// Asks a person in. A colleague's company is this one, and the answer follows at once: then it says who asked.
+fn ask_in(actor: Handle, company: CompanyId, nickname: String) -> Draft {
+    let ask = MemberAsk {
+        company,
+        action: MemberAction::JOIN,
+        nickname,
+    };
+    Draft {
+        actor,
+        event: Event::MemberAsk(ask),
     }
 }
 

@@ -192,8 +192,9 @@ pub fn body(message: &Message, look: &Look) -> String {
 
 fn service_text(service: &Service, look: &Look) -> String {
     let key = match service.what {
+        ServiceKind::ChatCreated if service.title.is_none() => "service-chat-opened",
         ServiceKind::ChatCreated => "service-chat-created",
-        ServiceKind::MembersAdded => "service-members-added",
+        ServiceKind::MemberAdded => "service-member-added",
         ServiceKind::MembersRemoved => "service-members-removed",
         ServiceKind::MemberJoined => "service-member-joined",
         ServiceKind::MemberLeft => "service-member-left",
@@ -208,10 +209,15 @@ fn service_text(service: &Service, look: &Look) -> String {
         ServiceKind::NoSuchPerson => "service-no-such-person",
         ServiceKind::Resumed => "service-resumed",
     };
+    // Who acted is named as authors are; whom it was done to, as commands take them.
+    let named = |person: &Person| match service.what {
+        ServiceKind::MemberAdded => Cell::Person(Box::new(person.clone())).plain(),
+        _ => line(&address(person)),
+    };
     let people = service
         .people
         .iter()
-        .map(|person| line(&address(person)))
+        .map(named)
         .collect::<Vec<_>>()
         .join(", ");
     let company = service
@@ -327,7 +333,7 @@ mod tests {
     }
 
     fn by_the_system() -> Vec<Message> {
-        use ServiceKind::{AccessReset, ChatCreated, CompanyLeft, MembersAdded};
+        use ServiceKind::{AccessReset, ChatCreated, CompanyLeft, MemberAdded};
         let boris = person("boris", "Globex", true);
         let service = |what| Service {
             what,
@@ -335,7 +341,7 @@ mod tests {
             company: Some(boris.company.clone()),
             title: Some("Launch".to_owned()),
         };
-        let kinds = [ChatCreated, MembersAdded, AccessReset, CompanyLeft];
+        let kinds = [ChatCreated, MemberAdded, AccessReset, CompanyLeft];
         let line = |what| Message {
             kind: MessageKind::Service,
             text: None,

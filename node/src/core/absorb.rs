@@ -27,7 +27,7 @@ const UNKNOWN_PEOPLE: u32 = 32;
 /// The reason under which the rest is counted.
 const QUESTIONS: &str = "too_many_questions";
 
-/// A partner (or this company itself) asks that a person of this company joins or leaves.
+/// A partner asks that a person of this company joins or leaves.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
     chat: ChatId,
@@ -261,8 +261,9 @@ impl Core {
                 self.announcements.push(Announcement::Chat(chat));
                 self.announcements.push(Announcement::Message(chat, id));
             }
+            // What this company asked of itself was done when it was asked; the question says by whom.
             Event::MemberAsk(ask) if ask.company == self.replicator.company() && !self.starting => {
-                if self.may_ask(&chat, &actor, &ask) {
+                if actor.company != ask.company && self.may_ask(&chat, &actor, &ask) {
                     self.asks.push_back(Ask { chat, ask });
                 }
             }

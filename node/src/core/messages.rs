@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossport_protocol::clock::Time;
+use crossport_protocol::clock::{Clock, Time};
 use crossport_protocol::event::{Event, MemberAction, Notice, chat::notice, kind};
 use crossport_protocol::fold::{self, Actor, Fact as FoldFact};
 use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId};
 use crossport_protocol::limits;
+use crossport_protocol::owner_log::ChatKind;
 
 use super::views::time_text;
 use super::{Core, now};
@@ -102,7 +103,7 @@ impl Core {
         let mine = self.is_own(chat, row, user);
         let service = event
             .as_ref()
-            .and_then(|event| self.service_of(chat, &actor, event));
+            .and_then(|event| self.service_of(chat, row, event));
         let deleted = state.deleted_by.is_some();
         let (mark, overdue, read_by) = self.marks(chat, row, mine && row.kind == kind::MESSAGE);
         let sent_at = row.clock.time();
@@ -171,28 +172,54 @@ impl Core {
         shown.collect()
     }
 
-    fn service_of(&self, chat: &ChatId, actor: &Actor, event: &Event) -> Option<Service> {
-        let line = |what| Service {
-            what,
-            people: Vec::new(),
-            company: None,
-            title: None,
-        };
+    fn service_of(&self, chat: &ChatId, row: &Row, event: &Event) -> Option<Service> {
+        let company = row.actor.company;
         match event {
             Event::Member(member) if member.card.is_renewed() => {
                 Some(line(ServiceKind::CardChanged))
             }
             Event::Member(member) if member.action == MemberAction::JOIN => {
-                Some(line(ServiceKind::MemberJoined))
+                Some(self.arrival_line(chat, row, &member.card.nickname))
             }
             Event::Member(_) => Some(line(ServiceKind::MemberLeft)),
-            Event::Notice(held) => self.notice_line(chat, actor, held),
+            Event::Notice(held) => self.notice_line(chat, &row.actor, held),
             Event::Resume(_) => Some(Service {
-                company: Some(self.badge(&actor.company)),
+                company: Some(self.badge(&company)),
                 ..line(ServiceKind::Resumed)
             }),
             _ => None,
         }
+    }
+
+    /// How somebody came in: made the chat, was brought in, or simply joined. In a direct chat it goes without saying.
+    fn arrival_line(&self, chat: &ChatId, row: &Row, nickname: &str) -> Service {
+        let joined = line(ServiceKind::MemberJoined);
+        let Some(held) = self.replicator.chat(chat) else {
+            return joined;
+        };
+        if held.owner().kind() == ChatKind::DIRECT {
+            return joined;
+        }
+        let company = row.actor.company;
+        let asked = self.store.asked_by(chat, &company, nickname, row.clock);
+        if let Some(by) = self.sound(asked).filter(|by| *by != row.actor) {
+            return Service {
+                people: vec![self.person_of_actor(chat, &by)],
+                ..line(ServiceKind::MemberAdded)
+            };
+        }
+        let first = || {
+            let start = (Clock(0), row.id);
+            let page = self.sound(self.store.page(chat, None, Some(start), 1));
+            page.first().is_some_and(|first| first.id == row.id)
+        };
+        if company == held.owner().owner() && first() {
+            return Service {
+                title: self.title_of(chat),
+                ..line(ServiceKind::ChatCreated)
+            };
+        }
+        joined
     }
 
     /// A notice in the words of the API; None where its author may not say this, or a later version says it.
@@ -244,6 +271,15 @@ impl Core {
             external: company != self.replicator.company(),
             active: true,
         })
+    }
+}
+
+fn line(what: ServiceKind) -> Service {
+    Service {
+        what,
+        people: Vec::new(),
+        company: None,
+        title: None,
     }
 }
 

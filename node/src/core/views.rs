@@ -226,7 +226,7 @@ impl Core {
 
     // ---- Chats ----
 
-    fn title_of(&self, chat: &ChatId) -> Option<String> {
+    pub(super) fn title_of(&self, chat: &ChatId) -> Option<String> {
         if let Some(title) = self.titles.get(chat) {
             return title.clone();
         }

@@ -17,6 +17,7 @@
 //! | timeline | `t` chat (4), level (1), last clock (8), short hash (16) | [`TimelineRow`] | an envelope with something to show is counted |
 //! | related | `r` chat (4), short hash and place of the target (18), short hash and place (18) | [`RelatedRow`] | an edit, delete or reaction is counted |
 //! | person | `u` chat (4), company (32), handle (16), clock (8), short hash (16), place (2) | sealed `PersonRow` | a member event is counted |
+//! | ask | `k` chat (4), mark of the person who is asked for (16), clock (8), short hash (16), place (2) | [`AskRow`]: who asked | a question for somebody is counted |
 //! | actor | `v` chat (4), company (32), handle (16) | [`ActorRow`]: an ordinal | an own person first writes, or anyone first reads |
 //! | arrivals | `a` chat (4), arrivals before (8), page (4) | [`ArrivalPage`] | an envelope is counted |
 //! | written | `w` chat (4), actor (4), page (4) | [`WrittenRow`]: messages of an own person up to the page's end | such a message is counted |
@@ -161,6 +162,13 @@ pub struct PersonRow {
     pub nickname: String,
     pub title: String,
     pub present: bool,
+    pub event: EventId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskRow {
+    pub company: CompanyId,
+    pub handle: Handle,
     pub event: EventId,
 }
 
@@ -442,6 +450,18 @@ pub fn actor_of_person(key: &[u8]) -> Option<(Actor, Clock)> {
         handle: Handle(*handle),
     };
     Some((actor, Clock(u64::from_be_bytes(*clock))))
+}
+
+/// Where questions for one person begin that were asked at `clock` or later.
+pub fn asks_from(chat: u32, person: &[u8; 16], clock: Clock) -> Vec<u8> {
+    key(b'k', &[&chat.to_be_bytes(), person, &clock.0.to_be_bytes()])
+}
+
+pub fn ask(chat: u32, person: &[u8; 16], clock: Clock, id: &EventId) -> Vec<u8> {
+    let mut key = asks_from(chat, person, clock);
+    key.extend_from_slice(&short(&id.envelope));
+    key.extend_from_slice(&id.place.to_be_bytes());
+    key
 }
 
 pub fn actor(chat: u32, actor: &Actor) -> Vec<u8> {

@@ -5,7 +5,7 @@
 use std::sync::PoisonError;
 
 use crossport_protocol::envelope::VerifiedEnvelope;
-use crossport_protocol::event::{Event, Member, kind};
+use crossport_protocol::event::{Event, Member, MemberAction, kind};
 use crossport_protocol::fold::{self, Actor};
 use crossport_protocol::ids::{ChatId, CompanyId, Hash};
 
@@ -13,7 +13,8 @@ use super::page::is_shown;
 use super::people::person_row;
 use super::{Store, StoreError};
 use crate::index::rows::{
-    self, ActorRow, ArrivalEntry, ChatMeta, EnvelopeRow, HashRow, RelatedRow, STRANGER, Spot,
+    self, ActorRow, ArrivalEntry, AskRow, ChatMeta, EnvelopeRow, HashRow, RelatedRow, STRANGER,
+    Spot,
 };
 use crate::index::timeline::Stretch;
 use crate::index::{IndexError, View};
@@ -181,11 +182,27 @@ impl Store {
             };
             self.index.put(rows::related(at.chat, &target, &id), &row);
         }
-        if let (Event::Member(member), Some(header)) = (event, envelope.header.events.get(place)) {
-            let actor = Actor {
-                company: envelope.header.stream.company,
-                handle: header.actor,
+        let Some(header) = envelope.header.events.get(place) else {
+            return Ok(());
+        };
+        let actor = Actor {
+            company: envelope.header.stream.company,
+            handle: header.actor,
+        };
+        if let Event::MemberAsk(ask) = event
+            && ask.action == MemberAction::JOIN
+        {
+            let mark = self.sealer.mark(&ask.company, &ask.nickname);
+            let key = rows::ask(at.chat, &mark, header.clock, &id);
+            let Actor { company, handle } = actor;
+            let row = AskRow {
+                company,
+                handle,
+                event: id,
             };
+            self.index.put(key, &row);
+        }
+        if let Event::Member(member) = event {
             let key = rows::person(at.chat, &actor, header.clock, &id);
             let Member { action, card } = member;
             let row = self.sealer.seal(&key, &person_row(*action, card, id))?;

@@ -287,6 +287,16 @@ fn members_come_and_go_by_hand() -> Result<()> {
     there(4)?;
     globex.ask(Some("bella"), &["chat", "send", "Launch", "from Bella"])?;
     people_go(&acme, &globex, &there)?;
+    // At the other company the same lines name the other company.
+    let shown = globex.call(&["chat", "show", "Launch", "--limit", "100"]);
+    let shown = shown.by("boris").on_terminal()?.done()?;
+    for line in [
+        "Anna Orlova [Acme]: created the chat",
+        "alex [Acme]: was added by Anna Orlova [Acme]",
+        "Boris Green: was added by Anna Orlova [Acme]",
+    ] {
+        ensure!(shown.contains(line), "no {line:?}: {shown}");
+    }
     company_goes(&acme, &globex)?;
     told(&acme)
 }
@@ -368,14 +378,21 @@ fn told(acme: &Company) -> Result<()> {
         shown.lang("ru").on_terminal()?.done()?,
     );
     let lines = [
-        ("Anna Orlova: joined the chat", "Anna Orlova: теперь в чате"),
+        (
+            "Anna Orlova: created the chat \"Launch\"",
+            "Anna Orlova: создание чата «Launch»",
+        ),
+        (
+            "alex: was added by Anna Orlova",
+            "alex: теперь в чате, по приглашению: Anna Orlova",
+        ),
         (
             "Anna Orlova: added the company Globex",
             "Anna Orlova: добавлена компания Globex",
         ),
         (
-            "Boris Green [Globex]: joined the chat",
-            "Boris Green [Globex]: теперь в чате",
+            "Boris Green [Globex]: was added by Anna Orlova",
+            "Boris Green [Globex]: теперь в чате, по приглашению: Anna Orlova",
         ),
         (
             "Anna Orlova: removed bella@Globex",

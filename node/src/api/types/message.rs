@@ -157,11 +157,13 @@ pub struct Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceKind {
+    /// The author made the chat.
     ChatCreated,
-    MembersAdded,
+    /// Somebody of `people` brought the author in.
+    MemberAdded,
     /// The author took `people` out of the chat.
     MembersRemoved,
-    /// The author came into the chat.
+    /// The author came into the chat; by whom is not known.
     MemberJoined,
     /// The author is no longer in the chat.
     MemberLeft,
