@@ -68,6 +68,9 @@ pub const STATEMENT_INTERVAL_MS: u64 = 200;
 pub const READ_INTERVAL_MS: u64 = 1_000;
 /// How long a member waits for an author's own delivery to a partner it is linked with, before relaying (milliseconds).
 pub const RELAY_DELAY_MS: u64 = 2_000;
+/// How long after a link began its partner may still be linking with others: what they bring themselves is not relayed
+/// before (milliseconds). Everything would come twice to a company that returns to two that hold it all.
+pub const LINKS_SETTLE_MS: u64 = 1_000;
 /// Rejected hashes that are remembered per node, oldest forgotten first.
 pub const REJECTED_REMEMBERED: usize = 16_384;
 

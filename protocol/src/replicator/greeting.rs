@@ -60,12 +60,7 @@ impl Replicator {
         if !std::mem::replace(&mut due.direct_due, false) {
             return None;
         }
-        let linked: BTreeSet<CompanyId> = self
-            .partners
-            .iter()
-            .filter(|(company, held)| **company != partner && held.is_linked())
-            .map(|(company, _)| *company)
-            .collect();
+        let linked = self.linked_companies(partner);
         let shares = |company: &&CompanyId| {
             let mut owners = self.chats.values().map(Chat::owner);
             owners.any(|owner| owner.is_member(&partner) && owner.is_member(company))
@@ -96,5 +91,14 @@ impl Replicator {
             }),
         }
         chunks.into_iter().map(Frame::Digests).collect()
+    }
+
+    /// The companies that this node is linked with, besides this partner.
+    pub(super) fn linked_companies(&self, partner: CompanyId) -> BTreeSet<CompanyId> {
+        let others = self.partners.iter();
+        others
+            .filter(|(company, held)| **company != partner && held.is_linked())
+            .map(|(company, _)| *company)
+            .collect()
     }
 }

@@ -98,21 +98,48 @@ pub(super) fn base_of(chat: &Chat, company: &CompanyId, stream: &StreamId) -> Ve
     base.map(|(_, tip)| tip.head).collect()
 }
 
-/// Until when to wait before relaying a stream whose author has its own link to the partner.
+/// Who else brings a partner what its authors write.
+pub(super) struct Couriers {
+    /// The companies that the partner is linked with.
+    pub direct: BTreeSet<CompanyId>,
+    /// Those that this node is linked with: where a link has just begun, theirs to the partner may be about to.
+    pub near: BTreeSet<CompanyId>,
+    /// When the link to the partner began.
+    pub linked_at: Time,
+}
+
+impl Couriers {
+    pub(super) fn of(link: &PartnerLink, near: BTreeSet<CompanyId>) -> Couriers {
+        Couriers {
+            direct: link.direct.clone(),
+            near,
+            linked_at: link.since,
+        }
+    }
+}
+
+/// Until when to wait before relaying a stream whose author brings it to the partner itself, or may be about to.
 pub(super) fn relay_wait(
     chat: &Chat,
-    direct: &BTreeSet<CompanyId>,
+    couriers: &Couriers,
     stream: &StreamId,
     own: CompanyId,
     now: Time,
 ) -> Option<Time> {
-    if stream.company == own || !direct.contains(&stream.company) {
+    if stream.company == own {
         return None;
     }
-    let arrived = *chat.arrived.get(stream)?;
-    let until = arrived.plus_ms(limits::RELAY_DELAY_MS);
+    let settled = couriers.linked_at.plus_ms(limits::LINKS_SETTLE_MS);
+    let until = if couriers.direct.contains(&stream.company) {
+        let arrived = *chat.arrived.get(stream)?;
+        arrived.plus_ms(limits::RELAY_DELAY_MS).max(settled)
+    } else if couriers.near.contains(&stream.company) {
+        settled
+    } else {
+        return None;
+    };
     // A clock that was set back must not delay anybody.
-    (until > now && arrived <= now).then_some(until)
+    (until > now && until <= now.plus_ms(limits::RELAY_DELAY_MS)).then_some(until)
 }
 
 /// One branch on its way to one partner.

@@ -59,6 +59,7 @@ pub enum ProtocolBreach {
 /// What is known of a live link. Gone when it ends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PartnerLink {
+    pub since: Time,
     pub hello: Option<Hello>,
     pub hello_sent: bool,
     pub digests_sent: bool,
@@ -209,6 +210,7 @@ impl Replicator {
         self.partner_down(cx, company);
         if let Some(partner) = self.partners.get_mut(&company) {
             partner.link = Some(PartnerLink {
+                since: cx.now,
                 progress_at: cx.now,
                 acked_at: cx.now,
                 compare_after_ms: IDLE_COMPARE_MS,

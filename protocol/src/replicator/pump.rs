@@ -6,7 +6,9 @@
 use serde::Serialize;
 
 use super::frontier::Asking;
-use super::lacking::{Lacking, Sending, fill_gaps, heads_of, lacking, relay_wait, samples};
+use super::lacking::{
+    Couriers, Lacking, Sending, fill_gaps, heads_of, lacking, relay_wait, samples,
+};
 use super::link::{
     ASK_AGAIN_MOST_MS, ASK_AGAIN_MS, Asked, IDLE_COMPARE_MS, InFlight, PartnerLink, refuse,
 };
@@ -360,6 +362,7 @@ impl Replicator {
         frames: &mut Vec<Frame>,
     ) -> bool {
         let own_company = self.company;
+        let near = self.linked_companies(partner);
         let link = self
             .partners
             .get_mut(&partner)
@@ -367,10 +370,11 @@ impl Replicator {
         let (Some(chat), Some(link)) = (self.chats.get(&chat_id), link) else {
             return true;
         };
+        let couriers = Couriers::of(link, near);
         let mut locate = Vec::new();
         let mut finished = true;
         for (stream, state) in &chat.core.streams {
-            let wait = relay_wait(chat, &link.direct, stream, own_company, cx.now);
+            let wait = relay_wait(chat, &couriers, stream, own_company, cx.now);
             for tip in state.heads() {
                 let Some(theirs) = link.theirs.get_mut(&chat_id) else {
                     break;

@@ -148,7 +148,7 @@ pub const SCENARIOS: &[(Scenario, Bug, Invariant)] = &[
             never_forks: true,
         },
         Bug::CounterIncarnation,
-        Invariant::ClocksNeverBack,
+        Invariant::NoForkWithoutRollback,
     ),
     (
         Scenario {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::{BEGINNING, Made, World, companies};
 use crate::event::Event;
 use crate::ids::{ChatId, EventId, Head};
+use crate::limits;
 use crate::owner_log::{ChatKind, History, StreamCut};
 use crate::replicator::{Bug, Draft, Replicator};
 use crate::sim::counts::{Counts, Invariant, Violation};
@@ -98,6 +99,7 @@ impl Explored {
         for wire in 0..world.wires.len() {
             world.link_up(wire)?;
         }
+        world.let_links_settle();
         let made = world.call(0, Cause::Local, |replicator, cx| {
             replicator.create_chat(cx, ChatKind::GROUP, scenario.history, Some("Plans"))
         })?;
@@ -296,7 +298,11 @@ impl World {
     fn suffer(&mut self, step: Step) -> Checked {
         match step {
             Step::Link(a, b) => match self.index_of_wire(a, b) {
-                Some(wire) => self.link_up(wire),
+                Some(wire) => {
+                    self.link_up(wire)?;
+                    self.let_links_settle();
+                    Ok(())
+                }
                 None => Ok(()),
             },
             Step::Unlink(a, b) => match self.index_of_wire(a, b) {
@@ -343,7 +349,13 @@ impl World {
                 self.link_up(wire)?;
             }
         }
+        self.let_links_settle();
         Ok(())
+    }
+
+    /// Time stands still but for what a scenario waits: without this nothing would be relayed over a new link.
+    fn let_links_settle(&mut self) {
+        self.now = self.now.plus_ms(limits::LINKS_SETTLE_MS);
     }
 
     fn write(&mut self, node: usize, chat: ChatId, event: Event) -> Checked {
