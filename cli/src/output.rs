@@ -4,10 +4,12 @@
 //! not know any command. Commands describe their result once, as cells; the form follows from flags and terminal.
 
 mod cell;
+mod markup;
 mod time;
 mod visible;
 
 pub use cell::{Cell, Look, short_id};
+pub use markup::rendered;
 pub use time::{clock, day, relative};
 pub use visible::{block, line};
 

@@ -165,6 +165,7 @@ pub fn message(id: &str, text: &str) -> Message {
         kind: MessageKind::Text,
         actions: Vec::new(),
         text: Some(text.to_owned()),
+        tokens: Vec::new(),
         sent_at: "2026-11-23T19:46:08.000Z".to_owned(),
         arrived_at: "2026-11-23T19:46:08.001Z".to_owned(),
         arrival: id.parse().unwrap_or_default(),

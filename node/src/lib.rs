@@ -11,6 +11,7 @@ pub mod index;
 pub mod journal;
 pub mod keystore;
 pub mod lock;
+pub mod markdown;
 pub mod metrics;
 pub mod network;
 pub mod node;

@@ -5,7 +5,7 @@
 use super::chat::titled;
 use crate::context::Context;
 use crate::errors::Failure;
-use crate::output::{Cell, Column, Format, Look, block, clock, day, line, short_id};
+use crate::output::{Cell, Column, Format, Look, block, clock, day, line, rendered, short_id};
 use crossport_node::api::types::{
     Chat, CompanyLag, Frozen, Message, MessageKind, MessagePage, Person, Service, ServiceKind,
 };
@@ -170,6 +170,10 @@ pub fn told(message: &Message, chat: Option<&str>, look: &Look) -> String {
 pub fn body(message: &Message, look: &Look) -> String {
     let texts = look.texts;
     match message.kind {
+        MessageKind::Text if look.color && !message.tokens.is_empty() => {
+            rendered(&message.tokens, look)
+        }
+        // Without styles the source says more than a tree.
         MessageKind::Text => block(message.text.as_deref().unwrap_or_default()),
         MessageKind::Service => message
             .service

@@ -97,6 +97,7 @@ mod message;
 mod operator;
 mod person;
 mod problem;
+mod token;
 
 pub use change::*;
 pub use chat::*;
@@ -104,6 +105,7 @@ pub use message::*;
 pub use operator::*;
 pub use person::*;
 pub use problem::*;
+pub use token::*;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

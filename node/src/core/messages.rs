@@ -15,6 +15,7 @@ use crate::api::facade::Answer;
 use crate::api::types::{
     Code, Deleted, Message, MessageKind, Person, Reaction, Service, ServiceKind,
 };
+use crate::markdown;
 use crate::store::Row;
 
 impl Core {
@@ -124,6 +125,11 @@ impl Core {
                 .into_iter()
                 .map(Into::into)
                 .collect(),
+            tokens: state
+                .text
+                .as_deref()
+                .map(|text| markdown::tokens(text, &[]))
+                .unwrap_or_default(),
             text: state.text,
             sent_at: time_text(sent_at),
             arrived_at: time_text(self.arrived_at(chat, row)),

@@ -22,7 +22,8 @@ const EDGES: [(&str, &[&str]); 4] = [
 ];
 
 /// Crates that only some of ours may name; a trailing `*` stands for the rest of the name.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 14] = [
+    ("pulldown-cmark", &["crossport-node"]),
     ("bincode", &["crossport-protocol"]),
     ("ed25519-dalek", &["crossport-protocol"]),
     ("x25519-dalek", &["crossport-protocol"]),
@@ -61,7 +62,8 @@ const PROTOCOL_STANDS_ON: [&str; 13] = [
 ];
 
 /// Words that may stand in code only below these paths. A trailing `*` covers `libp2p_stream` and its like.
-const PLACES: [(&str, &[&str]); 3] = [
+const PLACES: [(&str, &[&str]); 4] = [
+    ("pulldown_cmark", &["node/src/markdown.rs"]),
     ("libp2p*", &["node/src/network.rs", "node/src/network/"]),
     ("redb", &["node/src/index.rs", "node/src/index/"]),
     ("bincode", &["protocol/src/codec.rs"]),

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use crossport_node::api::facade::{Caller, UseCases};
 use crossport_node::api::types::{
-    Action, ChatKind, Code, EditMessage, Message, MessageKind, React, Repeatable,
+    Action, ChatKind, Code, EditMessage, Message, MessageKind, React, Repeatable, TokenKind,
 };
 use crossport_tests::world::{Company, OPERATOR, check, eventually, pair};
 
@@ -152,6 +152,27 @@ async fn s7_messages_carry_what_their_reader_may_do() -> Result<()> {
         "reacting to what is gone",
         refused.err().map(|refused| refused.code),
         Some(Code::MessageGone),
+    )?;
+    group.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x_markdown_is_a_tree_beside_the_source_and_never_html() -> Result<()> {
+    let group = Group::start().await?;
+    let source = "**now** <b>or</b> [never](javascript:alert(1))";
+    let said = group.alex_says(source).await?;
+    check("source", said.text.as_deref(), Some(source))?;
+    let seen = seen(&group.globex, group.boris, &said.id).await?;
+    check("the same tree everywhere", &seen.tokens, &said.tokens)?;
+    let [paragraph] = seen.tokens.as_slice() else {
+        anyhow::bail!("one paragraph: {:?}", seen.tokens);
+    };
+    let kinds: Vec<TokenKind> = paragraph.tokens.iter().map(|token| token.kind).collect();
+    check("kinds", kinds, vec![TokenKind::Bold, TokenKind::Text])?;
+    check(
+        "what is no markup stays as it was written",
+        paragraph.tokens[1].text.as_deref(),
+        Some(" <b>or</b> [never](javascript:alert(1))"),
     )?;
     group.down().await
 }

@@ -1,6 +1,6 @@
 //! Messages, their marks, receipts and the trace of one message through every hop.
 
-use super::{CompanyBadge, Person};
+use super::{CompanyBadge, Person, Token};
 use crossport_protocol::actions::Action as Rule;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -93,6 +93,9 @@ pub struct Message {
     /// Present exactly if kind is `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The text as a tree, made once so that no client parses Markdown; never HTML.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<Token>,
     /// By the author's clock; the order shown is that of the page.
     pub sent_at: String,
     /// When this node stored it.
