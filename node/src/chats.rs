@@ -5,6 +5,7 @@
 mod acting;
 mod actions;
 mod members;
+mod naming;
 mod receipts;
 mod twins;
 

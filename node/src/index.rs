@@ -31,7 +31,7 @@ use rows::{ChatMeta, ChatRow, EnvelopeRow, HashRow, HeadRow, Spot, StreamOrdinal
 pub use scan::{Direction, Scan};
 
 /// Layout of all tables. Another number is a rebuild.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// Committed rows that are gathered before they are written: some megabytes, and a second of a busy node's work. Writing
 /// them takes some tens of milliseconds, and the replay of as many after a crash not much longer.
 const GATHERED_ROWS: usize = 8_192;

@@ -18,6 +18,7 @@ mod committing;
 mod counting;
 mod erasing;
 mod log;
+mod naming;
 mod page;
 mod people;
 mod reading;

@@ -7,6 +7,7 @@ pub mod chat;
 pub mod delete;
 pub mod edit;
 pub mod member;
+pub mod mention;
 pub mod message;
 pub mod reaction;
 pub mod resume;

@@ -31,6 +31,16 @@ impl Fields {
                 .all(|(one, next)| one.number < next.number)
     }
 
+    /// With this value for the number, in its place.
+    #[must_use]
+    pub fn with(mut self, number: u16, value: Vec<u8>) -> Fields {
+        self.0.retain(|field| field.number != number);
+        let place = self.0.partition_point(|field| field.number < number);
+        let value = Blob(value);
+        self.0.insert(place, Field { number, value });
+        self
+    }
+
     pub fn value(&self, number: u16) -> Option<&[u8]> {
         self.0
             .iter()

@@ -27,8 +27,9 @@ pub struct Fact {
 pub struct MessageState {
     /// The newest text; None when it is deleted, erased or not readable.
     pub text: Option<String>,
-    /// When the text that is shown was written, if it is an edit.
+    /// When the text that is shown was written, if it is an edit, and which.
     pub edited: Option<Clock>,
+    pub edit: Option<EventId>,
     pub deleted_by: Option<Actor>,
     pub deleted_at: Option<Clock>,
     pub reactions: BTreeMap<String, BTreeSet<Actor>>,
@@ -53,9 +54,10 @@ pub fn fold_message(
         Event::Edit(edit) => Some(((fact.clock, fact.id), &edit.text)),
         _ => None,
     });
-    if let Some(((clock, _), text)) = edits.max_by_key(|(order, _)| *order) {
+    if let Some(((clock, id), text)) = edits.max_by_key(|(order, _)| *order) {
         state.text = Some(text.clone());
         state.edited = Some(clock);
+        state.edit = Some(id);
     }
     let mut last: BTreeMap<(Actor, &str), (Clock, EventId, bool)> = BTreeMap::new();
     for fact in related {

@@ -50,6 +50,10 @@ pub const READ_PARTS: u16 = 64;
 pub const READ_PART_BYTES: usize = 64 * 1024;
 /// Numbered fields in one extensible part.
 pub const FIELDS: usize = 64;
+/// People and chats that one text names: more is a list, not a message.
+pub const MENTIONS: usize = 100;
+/// The id of what a mention names; a person takes 48.
+pub const MENTION_ID_BYTES: usize = 64;
 /// Things of one partner that wait for context: enough for a long catch-up, little enough to keep in memory.
 pub const PENDING_ITEMS: usize = 4_096;
 /// The bytes of those things.

@@ -255,7 +255,8 @@ ERASURE = Struct(place=U16, kind=U16, proof=BLOB)
 DELETE_PROOF = Struct(place=U16, envelope=ENVELOPE)
 ITEM = Struct(envelope=ENVELOPE, erasures=List(ERASURE))
 
-# Events, by kind.
+# Events, by kind, and the numbered fields of messages and edits.
+MENTIONS = List(Struct(start=U32, length=U32, what=U16, id=BLOB))
 CARD = Struct(local=LOCAL, name=TEXT, nickname=TEXT, title=TEXT, fields=FIELDS)
 EVENTS = {
     1: Struct(text=TEXT, reply_to=Option(EVENT_ID), fields=FIELDS),

@@ -42,6 +42,8 @@ NODE_KEYS = DOMAINS = ADDRESSES = 16
 ADDRESS_BYTES = 256
 PAIRING_BYTES = 64 * 1024
 NOTICE_WORDS = 8
+MENTIONS = 100
+MENTION_ID_BYTES = 64
 
 
 def require(good: bool, reason: str, detail: str = "") -> None:
@@ -457,6 +459,23 @@ def check_name(name: str) -> None:
     require(not REORDERS_OR_HIDES.search(name) and not is_control(name), "control")
 
 
+def mentions(text: str, fields) -> None:
+    """Stretches of the text, in bytes: within it, between characters, ascending, not overlapping."""
+    for field in fields:
+        if field.number != 1:
+            continue
+        found, end, data = decode(l.MENTIONS, field.value, PAYLOAD_BYTES), 0, text.encode()
+        require(1 <= len(found) <= MENTIONS, "shape", "number of mentions")
+        for mention in found:
+            require(mention.length > 0 and mention.start >= end, "shape", "order of mentions")
+            end = mention.start + mention.length
+            borders = [at == len(data) or data[at] & 0xC0 != 0x80 for at in (mention.start, end) if at <= len(data)]
+            require(borders == [True, True], "shape", "borders of a mention")
+            length = {1: 48, 2: 32}.get(mention.what)
+            sound = len(mention.id) == length if length else len(mention.id) <= MENTION_ID_BYTES
+            require(sound, "shape", "id of a mention")
+
+
 def event(kind: int, plain: bytes):
     """The content of an event; of a kind that is not known the bytes as they are."""
     if kind not in l.EVENTS:
@@ -465,6 +484,7 @@ def event(kind: int, plain: bytes):
     if kind in (1, 2):
         require(ascending(content.fields), "shape")
         check_text(content.text)
+        mentions(content.text, content.fields)
     elif kind == 4:
         emoji = content.emoji
         plain_letters = emoji.isascii() or is_control(emoji) or re.search(r"\s", emoji)

@@ -4,7 +4,6 @@
 
 use crossport_protocol::actions::Action;
 use crossport_protocol::event::{AdminDelete, Delete, Edit, Event, Message as Content, Reaction};
-use crossport_protocol::fields::Fields;
 use crossport_protocol::ids::{ChatId, EventId};
 use crossport_protocol::replicator::RecallError;
 
@@ -33,9 +32,9 @@ impl Core {
         Ok((
             chat,
             Event::Message(Content {
+                fields: self.named_in(&chat, &caller.user, &message),
                 text: message,
                 reply_to,
-                fields: Fields::none(),
             }),
         ))
     }
@@ -70,8 +69,8 @@ impl Core {
             row.id,
             Event::Edit(Edit {
                 target: row.id,
+                fields: self.named_in(&chat, &caller.user, &edited),
                 text: edited,
-                fields: Fields::none(),
             }),
         ))
     }

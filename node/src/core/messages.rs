@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crossport_protocol::clock::{Clock, Time};
 use crossport_protocol::event::{Event, MemberAction, Notice, chat::notice, kind};
-use crossport_protocol::fold::{self, Actor, Fact as FoldFact};
+use crossport_protocol::fold::{self, Actor, Fact as FoldFact, MessageState};
 use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId};
 use crossport_protocol::limits;
 use crossport_protocol::owner_log::ChatKind;
@@ -13,7 +13,7 @@ use super::views::time_text;
 use super::{Core, now};
 use crate::api::facade::Answer;
 use crate::api::types::{
-    Code, Deleted, Message, MessageKind, Person, Reaction, Service, ServiceKind,
+    Code, Deleted, Message, MessageKind, Person, Reaction, Service, ServiceKind, Token,
 };
 use crate::markdown;
 use crate::store::Row;
@@ -125,11 +125,7 @@ impl Core {
                 .into_iter()
                 .map(Into::into)
                 .collect(),
-            tokens: state
-                .text
-                .as_deref()
-                .map(|text| markdown::tokens(text, &[]))
-                .unwrap_or_default(),
+            tokens: self.tokens_of(chat, &event, &state, &related, user),
             text: state.text,
             sent_at: time_text(sent_at),
             arrived_at: time_text(self.arrived_at(chat, row)),
@@ -139,6 +135,10 @@ impl Core {
                 && row
                     .arrival
                     .is_some_and(|arrival| arrival > self.read_arrival(chat, user)),
+            mentioned: match &event {
+                Some(Event::Message(message)) => !mine && self.names(&message.fields, user),
+                _ => false,
+            },
             reply_to: match &event {
                 Some(Event::Message(message)) => message.reply_to.map(|id| id.to_string()),
                 _ => None,
@@ -155,6 +155,27 @@ impl Core {
             read_by,
             client_id: None,
         }
+    }
+
+    /// The shown text as a tree, with the mentions of the edit that it comes from.
+    fn tokens_of(
+        &self,
+        chat: &ChatId,
+        event: &Option<Event>,
+        state: &MessageState,
+        related: &[FoldFact],
+        user: &LocalId,
+    ) -> Vec<Token> {
+        let Some(text) = &state.text else {
+            return Vec::new();
+        };
+        let edit = related.iter().find(|fact| Some(fact.id) == state.edit);
+        let fields = match (edit.map(|fact| &fact.event), event) {
+            (Some(Event::Edit(edit)), _) => &edit.fields,
+            (_, Some(Event::Message(message))) => &message.fields,
+            _ => return markdown::tokens(text, &[]),
+        };
+        markdown::tokens(text, &self.placed(chat, user, text, fields))
     }
 
     fn reactions_of(

@@ -154,8 +154,12 @@ impl Core {
         let chat = post.chat;
         self.after_commit(Box::new(move |core, _| {
             let same_content = match (&post.event, core.event_of(&chat, &id)) {
-                (Event::Message(_), Some(Event::Message(held))) => {
-                    matches!(&post.event, Event::Message(new) if *new == held)
+                // Whom a name stands for may have changed since.
+                (Event::Message(new), Some(Event::Message(held))) => {
+                    new.text == held.text && new.reply_to == held.reply_to
+                }
+                (Event::Edit(new), Some(Event::Edit(held))) => {
+                    new.text == held.text && new.target == held.target
                 }
                 (new, Some(held)) => *new == held,
                 // Its payload is gone (deleted meanwhile): the repetition is taken at its word.

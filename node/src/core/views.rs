@@ -226,7 +226,7 @@ impl Core {
 
     // ---- Chats ----
 
-    pub(super) fn title_of(&self, chat: &ChatId) -> Option<String> {
+    pub(crate) fn title_of(&self, chat: &ChatId) -> Option<String> {
         if let Some(title) = self.titles.get(chat) {
             return title.clone();
         }
@@ -332,6 +332,10 @@ impl Core {
                 .count() as u32,
             membership: self.membership_of(chat, user, companies.contains(&own)),
             unread: twins.iter().map(|twin| self.unread(twin, user)).sum(),
+            mentions: twins
+                .iter()
+                .map(|twin| self.unread_mentions(twin, user))
+                .sum(),
             person: self.other_person_of(owner.kind(), people, user),
             arrival: self.sound(self.store.arrivals(chat)),
             last_at: time_text(last.as_ref().map_or(created, |(_, row)| row.clock.time())),

@@ -21,6 +21,8 @@
 //! | actor | `v` chat (4), company (32), handle (16) | [`ActorRow`]: an ordinal | an own person first writes, or anyone first reads |
 //! | arrivals | `a` chat (4), arrivals before (8), page (4) | [`ArrivalPage`] | an envelope is counted |
 //! | written | `w` chat (4), actor (4), page (4) | [`WrittenRow`]: messages of an own person up to the page's end | such a message is counted |
+//! | mention | `j` chat (4), local id (16), arrival (8) | `MentionRow`: a message that names an own person | such a message is counted |
+//! | reply | `y` chat (4), short hash and place of the target (18), short hash and place (18) | `ReplyRow` | a reply is counted |
 //! | void arrivals | `z` chat (4), arrivals before (8), short hash (16) | [`VoidRow`] | a counted envelope is voided |
 //! | read | `q` chat (4), actor (4), stream (4), seq (8), short hash (16) | [`ReadRow`]: when | a reader came that far |
 //! | owner record | `o` chat (4), seq (8) | [`PlaceRow`] | an owner record is stored |
@@ -28,6 +30,8 @@
 //! | exposure | `x` company (32) | [`ExposureRow`] | exposure opens or closes |
 //! | posted | `p` local id (16), client's id (16) | [`PostedRow`] | a person's client posted |
 //! | audit | `d` position (8) | [`PlaceRow`] | an audit fact is stored |
+
+pub mod naming;
 
 use crossport_protocol::clock::{Clock, Time};
 use crossport_protocol::codec::{self, CodecError};

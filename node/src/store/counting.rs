@@ -5,13 +5,15 @@
 use std::sync::PoisonError;
 
 use crossport_protocol::envelope::VerifiedEnvelope;
-use crossport_protocol::event::{Event, Member, MemberAction, kind};
+use crossport_protocol::event::mention::{Mentioned, mentions};
+use crossport_protocol::event::{Event, Member, MemberAction, Message, kind};
 use crossport_protocol::fold::{self, Actor};
-use crossport_protocol::ids::{ChatId, CompanyId, Hash};
+use crossport_protocol::ids::{ChatId, CompanyId, Handle, Hash};
 
 use super::page::is_shown;
 use super::people::person_row;
 use super::{Store, StoreError};
+use crate::index::rows::naming::{self, MentionRow, ReplyRow};
 use crate::index::rows::{
     self, ActorRow, ArrivalEntry, AskRow, ChatMeta, EnvelopeRow, HashRow, RelatedRow, STRANGER,
     Spot,
@@ -72,9 +74,16 @@ impl Store {
             self.index.show(at.chat, &mut meta, &stretch);
         }
         self.index.put(rows::meta(at.chat), &meta);
+        let mut arrival = row.arrival.unwrap_or_default();
         for (place, event) in events.iter().enumerate() {
-            if let Some(event) = event {
-                self.index_event(&at, envelope, place, event)?;
+            let kind = envelope.header.events.get(place).map(|event| event.kind);
+            arrival += u64::from(kind == Some(kind::MESSAGE));
+            match event {
+                Some(Event::Message(message)) => {
+                    self.index_names(&at, envelope, place, arrival, message, own_company);
+                }
+                Some(event) => self.index_event(&at, envelope, place, event)?,
+                None => {}
             }
         }
         Ok(())
@@ -162,6 +171,37 @@ impl Store {
         meta.actors = meta.actors.saturating_add(1);
         self.index.put(key, &ActorRow { actor: ordinal });
         Ok(ordinal)
+    }
+
+    /// Whom of the own people a message names, and what it replies to.
+    fn index_names(
+        &mut self,
+        at: &HashRow,
+        envelope: &VerifiedEnvelope,
+        place: usize,
+        arrival: u64,
+        message: &Message,
+        own: &CompanyId,
+    ) {
+        let id = envelope.event_id(place);
+        if let Some(target) = message.reply_to {
+            let row = ReplyRow { id, target };
+            self.index.put(naming::reply(at.chat, &target, &id), &row);
+        }
+        let author = envelope.header.events.get(place);
+        let row = MentionRow {
+            id,
+            company: envelope.header.stream.company,
+            author: author.map_or(Handle::ZERO, |event| event.actor),
+        };
+        for mention in mentions(&message.fields) {
+            if let Some(Mentioned::Person(user)) = mention.mentioned()
+                && user.company == *own
+            {
+                self.index
+                    .put(naming::mention(at.chat, &user.local, arrival), &row);
+            }
+        }
     }
 
     fn index_event(

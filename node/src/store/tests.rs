@@ -3,6 +3,7 @@
 
 mod arriving;
 mod erasing;
+mod naming;
 mod paging;
 mod paths;
 mod replicating;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContentError, check_text};
+use super::{ContentError, check_text, mention};
 use crate::fields::Fields;
 use crate::ids::EventId;
 
@@ -18,6 +18,7 @@ impl Edit {
         if !self.fields.is_well_formed() {
             return Err(ContentError::Shape("numbered fields"));
         }
-        check_text(&self.text)
+        check_text(&self.text)?;
+        mention::check(&self.text, &self.fields)
     }
 }

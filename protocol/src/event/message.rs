@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContentError, check_text};
+use super::{ContentError, check_text, mention};
 use crate::fields::Fields;
 use crate::ids::EventId;
 
-/// A text that a person wrote. Numbered fields will carry mentions, files, quotes and the like.
+/// A text that a person wrote. Numbered fields: 1 whom it names (`mention`); files and the like will come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub text: String,
@@ -27,6 +27,7 @@ impl Message {
         if !self.fields.is_well_formed() {
             return Err(ContentError::Shape("numbered fields"));
         }
-        check_text(&self.text)
+        check_text(&self.text)?;
+        mention::check(&self.text, &self.fields)
     }
 }

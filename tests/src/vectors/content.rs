@@ -1,12 +1,13 @@
 //! The plain content of every kind of event, and what its rules refuse.
 
-use crossport_protocol::codec::Blob;
+use crossport_protocol::codec::{self, Blob};
+use crossport_protocol::event::mention::{self, Mention, Mentioned};
 use crossport_protocol::event::{
     AdminDelete, Delete, Edit, Event, Member, MemberAction, MemberAsk, Message, Notice, Reaction,
     Resume, UserCard,
 };
 use crossport_protocol::fields::{Field, Fields};
-use crossport_protocol::ids::{EventId, Hash, Head};
+use crossport_protocol::ids::{ChatId, EventId, Hash, Head, UserId};
 use crossport_protocol::limits;
 use serde_json::Value;
 
@@ -45,7 +46,31 @@ fn fields() -> Fields {
         number,
         value: Blob(value.to_vec()),
     };
-    Fields(vec![field(1, b"a mention, one day"), field(65_535, b"")])
+    Fields(vec![field(1, b"a field, one day"), field(65_535, b"")])
+}
+
+/// What the text below names, and a field that nobody knows.
+fn several() -> Vec<Mention> {
+    let boris = Mentioned::Person(UserId {
+        company: cast::globex().id(),
+        local: local("Boris"),
+    });
+    let chat = Mentioned::Chat(ChatId(seed("a chat")));
+    let newer = Mention {
+        start: 24,
+        length: 2,
+        what: 700,
+        id: Blob(b"a team, one day".to_vec()),
+    };
+    vec![Mention::of(0, 11, boris), Mention::of(12, 11, chat), newer]
+}
+
+fn naming(mentions: &Vec<Mention>) -> Event {
+    let fields = Fields::none().with(mention::FIELD, codec::encode(mentions));
+    Event::Message(Message {
+        fields: fields.with(65_535, Vec::new()),
+        ..Message::text("@Борис #Запус Ω!")
+    })
 }
 
 fn card() -> UserCard {
@@ -83,7 +108,7 @@ fn every_kind() -> Vec<(&'static str, Event)> {
     let reply = Message {
         text: "Line one\nline two\tΩ 漢字 👩‍👩‍👧".to_owned(),
         reply_to: Some(target()),
-        fields: fields(),
+        fields: Fields::none().with(65_535, b"later".to_vec()),
     };
     let edit = Edit {
         target: target(),
@@ -115,6 +140,7 @@ fn every_kind() -> Vec<(&'static str, Event)> {
             "message of the greatest length",
             message(&"x".repeat(limits::TEXT_CHARS)),
         ),
+        ("message with mentions", naming(&several())),
         ("edit", Event::Edit(edit)),
         ("delete", Event::Delete(Delete { target: target() })),
         (
@@ -220,12 +246,35 @@ fn broken_shapes() -> Vec<Vector> {
         code: 1,
         words: vec!["word".to_owned(); 9],
     });
+    let changed = |change: fn(&mut Mention)| {
+        let mut mentions = several();
+        change(&mut mentions[0]);
+        mentions
+    };
+    let turned: Vec<Mention> = several().into_iter().rev().collect();
     let nobody = Event::MemberAsk(MemberAsk {
         company: cast::globex().id(),
         action: MemberAction::JOIN,
         nickname: String::new(),
     });
     vec![
+        refused("mention of nobody", "shape", &naming(&vec![])),
+        refused(
+            "mention within a character",
+            "shape",
+            &naming(&changed(|mention| mention.length = 2)),
+        ),
+        refused(
+            "mention beyond the text",
+            "shape",
+            &naming(&changed(|mention| mention.start = u32::MAX)),
+        ),
+        refused(
+            "mention of half a person",
+            "shape",
+            &naming(&changed(|mention| mention.id.0.truncate(32))),
+        ),
+        refused("mentions out of order", "shape", &naming(&turned)),
         refused("message with one field twice", "shape", &twice),
         refused("message with too many fields", "shape", &many),
         refused("asking for nobody", "empty", &nobody),

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use crossport_node::api::facade::{Caller, UseCases};
 use crossport_node::api::types::{
-    Action, ChatKind, Code, EditMessage, Message, MessageKind, React, Repeatable, TokenKind,
+    Action, Chat, ChatKind, Code, EditMessage, Message, MessageKind, React, Repeatable, Token,
+    TokenKind,
 };
 use crossport_tests::world::{Company, OPERATOR, check, eventually, pair};
 
@@ -56,14 +57,14 @@ impl Group {
     }
 
     /// A text by Bella, that both nodes have.
-    async fn bella_says(&self, text: &str) -> Result<Message> {
+    pub async fn bella_says(&self, text: &str) -> Result<Message> {
         let said = self.globex.post(self.bella, &self.chat, text).await?;
         arrives(&self.acme, self.anna, &said.id).await?;
         Ok(said)
     }
 
     /// A text by Alex, that both nodes have.
-    async fn alex_says(&self, text: &str) -> Result<Message> {
+    pub async fn alex_says(&self, text: &str) -> Result<Message> {
         let said = self.acme.post(self.alex, &self.chat, text).await?;
         arrives(&self.globex, self.boris, &said.id).await?;
         Ok(said)
@@ -174,6 +175,101 @@ async fn x_markdown_is_a_tree_beside_the_source_and_never_html() -> Result<()> {
         paragraph.tokens[1].text.as_deref(),
         Some(" <b>or</b> [never](javascript:alert(1))"),
     )?;
+    group.down().await
+}
+
+async fn row_of(company: &Company, by: Caller, chat: &str) -> Result<Chat> {
+    Ok(company.node().chat(by, chat.to_owned()).await?)
+}
+
+fn mention_in(message: &Message) -> Result<Token> {
+    let inside = message.tokens.iter().flat_map(|token| &token.tokens);
+    let mut mentions = inside.filter(|token| token.kind == TokenKind::Mention);
+    mentions.next().cloned().context("no mention")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s19_mention_of_a_partners_person_is_counted_there_and_nowhere_else() -> Result<()> {
+    let group = Group::start().await?;
+    group.alex_says("good morning").await?;
+    let said = group.alex_says("@boris@globex, look at this").await?;
+    let named = mention_in(&said)?;
+    check("words", named.text.as_deref(), Some("@boris@globex"))?;
+    let seen_there = seen(&group.globex, group.boris, &said.id).await?;
+    check("Boris is told", seen_there.mentioned, true)?;
+    let person = mention_in(&seen_there)?.person.context("who")?;
+    check("person", person.nickname.as_str(), "boris")?;
+    check("of his own company", person.external, false)?;
+    for (who, expected) in [(group.boris, (2, 1)), (group.bella, (2, 0))] {
+        let row = row_of(&group.globex, who, &group.chat).await?;
+        check("unread, mentions", (row.unread, row.mentions), expected)?;
+    }
+    for who in [group.anna, group.alex] {
+        let row = row_of(&group.acme, who, &group.chat).await?;
+        check("mentions at Acme", row.mentions, 0)?;
+    }
+    // Without a company the only one of that name is meant; a word after it does not belong to it.
+    let again = group.alex_says("+boris.").await?;
+    check("words", mention_in(&again)?.text.as_deref(), Some("+boris"))?;
+    let row = row_of(&group.globex, group.boris, &group.chat).await?;
+    check("mentions", row.mentions, 2)?;
+    // What is deleted names nobody any more; what is read is not counted.
+    let node = group.acme.node();
+    node.delete(group.alex, said.id.clone(), once("gone"))
+        .await?;
+    eventually("one mention is left", || async {
+        Ok(row_of(&group.globex, group.boris, &group.chat)
+            .await?
+            .mentions
+            == 1)
+    })
+    .await?;
+    group.globex.read_all(group.boris, &group.chat).await?;
+    let row = row_of(&group.globex, group.boris, &group.chat).await?;
+    check("after reading", (row.unread, row.mentions), (0, 0))?;
+    group.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s19_mentions_survive_a_rebuild_and_an_edit_tells_nobody() -> Result<()> {
+    let group = Group::start().await?;
+    let said = group.bella_says("@anna and @nobody").await?;
+    let row = row_of(&group.acme, group.anna, &group.chat).await?;
+    check("mentions of Anna", row.mentions, 1)?;
+    let edit = EditMessage {
+        client_id: "edit".to_owned(),
+        text: "@alex rather".to_owned(),
+    };
+    let node = group.globex.node();
+    node.edit(group.bella, said.id.clone(), edit).await?;
+    eventually("the edit is shown", || async {
+        let seen = seen(&group.acme, group.alex, &said.id).await?;
+        let person = mention_in(&seen)?.person.context("who")?;
+        Ok(person.nickname == "alex")
+    })
+    .await?;
+    let told = Box::new(|_| {});
+    group.acme.node().rebuild_index(OPERATOR, told).await?;
+    for (who, expected) in [(group.anna, 1), (group.alex, 0)] {
+        let row = row_of(&group.acme, who, &group.chat).await?;
+        check("mentions after a rebuild", row.mentions, expected)?;
+    }
+    group.down().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s20_mention_of_a_chat_leads_there_only_for_who_may_read_it() -> Result<()> {
+    let group = Group::start().await?;
+    let secret = group
+        .acme
+        .chat(group.anna, ChatKind::Group, "Secret plans", &["alex"])
+        .await?;
+    let said = group.alex_says("see #secret plans, all").await?;
+    let named = mention_in(&said)?;
+    check("words", named.text.as_deref(), Some("#secret plans"))?;
+    check("leads there", named.chat, Some(secret.id))?;
+    let seen = seen(&group.globex, group.boris, &said.id).await?;
+    check("words only", mention_in(&seen)?.chat, None)?;
     group.down().await
 }
 

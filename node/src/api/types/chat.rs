@@ -60,6 +60,9 @@ pub struct Chat {
     pub membership: Membership,
     /// Messages of others that arrived since the reader last read.
     pub unread: u32,
+    /// How many of these name the reader; at most 1,000 are counted.
+    #[serde(default)]
+    pub mentions: u32,
     /// The greatest [`Message::arrival`](super::Message::arrival) so far; 0 if nothing arrived.
     pub arrival: u64,
     /// Time of the last message, of the creation if there is none.

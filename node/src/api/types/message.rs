@@ -106,6 +106,9 @@ pub struct Message {
     #[serde(default)]
     pub clock_ahead: bool,
     pub unread: bool,
+    /// Names the reader, who is told of it even where the chat is muted (S19). An edit tells nobody.
+    #[serde(default)]
+    pub mentioned: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
