@@ -18,10 +18,11 @@ use crate::read::ReadRegister;
 use crate::statement::Statement;
 use crate::wrap::{PrekeyBundle, Wrap};
 
-/// The version of what is said on links. Version 0 is not frozen: both ends must be of the same [`BUILD`].
-pub const VERSION: u16 = 0;
-/// Changes whenever a byte on the wire changes before version 1.
-pub const BUILD: &str = "0.1.0-c";
+/// The version of what is said on links. Both ends must speak the same; what newer nodes add within it, older ones skip or
+/// carry (see the chapter on growth). Version 0 was never frozen and is refused.
+pub const VERSION: u16 = 1;
+/// Which program says hello: for people who look for a fault, never compared.
+pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

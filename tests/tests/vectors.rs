@@ -2,8 +2,9 @@
 //!
 //! Owns the comparison and the one way to make the files anew:
 //! `CROSSPORT_VECTORS=write cargo test -p crossport-tests --test vectors`. A change of these files is a change of the protocol.
+//! What `frozen.txt` lists does not change any more; a new version adds to it with `CROSSPORT_VECTORS=freeze`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use crossport_protocol::suite::Domain;
@@ -12,6 +13,7 @@ use crossport_tests::vectors::book;
 use crossport_tests::vectors::judge::judge;
 use crossport_tests::vectors::{Group, groups, text};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const WRITE: &str = "CROSSPORT_VECTORS";
 
@@ -45,6 +47,42 @@ fn vectors_are_what_the_protocol_makes() -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// Version 1 is frozen: what stood in its vectors stays, whatever is added. The list holds a hash of each.
+#[test]
+fn frozen_vectors_never_change() -> Result<()> {
+    let path = tree::root().join("tests/vectors/frozen.txt");
+    let mut made = BTreeMap::new();
+    for (name, group) in groups() {
+        for vector in group.vectors {
+            let hash = Sha256::digest(serde_json::to_vec(&vector)?);
+            let place = format!("{name} / {} / {}", vector.of, vector.name);
+            made.insert(place, hex::encode(&hash[..16]));
+        }
+    }
+    if std::env::var(WRITE).is_ok_and(|value| value == "freeze") {
+        let lines = made.iter().map(|(place, hash)| format!("{hash} {place}\n"));
+        std::fs::write(&path, lines.collect::<String>())?;
+    }
+    let held = std::fs::read_to_string(&path)?;
+    let changed: Vec<&str> = held
+        .lines()
+        .filter(|line| {
+            let (hash, place) = line.split_once(' ').unwrap_or_default();
+            made.get(place).is_none_or(|made| made != hash)
+        })
+        .collect();
+    ensure!(
+        changed.is_empty(),
+        "these bytes were promised and are made otherwise now; nodes in the field would misread them:\n{}",
+        changed.join("\n")
+    );
+    ensure!(
+        held.lines().count() > 280,
+        "the list of frozen vectors is short"
+    );
     Ok(())
 }
 

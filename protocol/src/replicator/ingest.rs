@@ -4,11 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::chat::{Chat, is_ancestor, may_lead_to};
 use super::{Alarm, Context, Output, ReadLog, Record, Refusal, Replicator};
-use crate::codec;
 use crate::envelope::VerifiedEnvelope;
 use crate::frame::EnvelopeItem;
 use crate::ids::{ChatId, CompanyId, Hash, Head, StreamId};
-use crate::limits;
 use crate::owner_log::Standing;
 use crate::owner_log::state::Span;
 use crate::stream::{StreamState, Tip};
@@ -99,7 +97,8 @@ impl Replicator {
         }
         #[cfg(feature = "sim")]
         if self.has_bug(super::Bug::SkipSignature)
-            && let Ok(header) = codec::decode(&item.envelope.header.0, limits::HEADER_BYTES)
+            && let Ok(header) =
+                crate::codec::decode(&item.envelope.header.0, crate::limits::HEADER_BYTES)
         {
             return Ok(VerifiedEnvelope {
                 hash,

@@ -6,7 +6,7 @@ use super::frontier::Asking;
 use super::identities::{COMPANIES, Introduced};
 use super::{Context, Origin, Output, Record, Refusal, Replicator};
 use crate::clock::Time;
-use crate::frame::{BUILD, EnvelopesFrame, Frame, Hello, OwnerFrame, VERSION};
+use crate::frame::{EnvelopesFrame, Frame, Hello, OwnerFrame, VERSION};
 use crate::ids::{ChatId, CompanyId, Head, NodeKey, Position, StreamId};
 use crate::owner_log::{Body, RecordError, StreamCut};
 use crate::wrap::{self, Wrap};
@@ -50,8 +50,10 @@ pub enum ProtocolBreach {
     NoHello,
     #[error("the hello names another company than the one that was approved")]
     OtherCompany,
-    #[error("the partner runs another build ({0}); before version 1 both must run the same")]
-    OtherBuild(String),
+    #[error(
+        "the partner speaks version {0} of the protocol, this node version {VERSION}; the older one has to be renewed"
+    )]
+    OtherVersion(u16),
     #[error("the hello's prekey is not signed by a node key of the company")]
     BadPrekey,
 }
@@ -406,14 +408,8 @@ impl Replicator {
         if hello.company != partner {
             return Err(ProtocolBreach::OtherCompany);
         }
-        if hello.version != VERSION || hello.build != BUILD {
-            let build: String = hello
-                .build
-                .chars()
-                .filter(|c| c.is_ascii_graphic())
-                .take(32)
-                .collect();
-            return Err(ProtocolBreach::OtherBuild(build));
+        if hello.version != VERSION {
+            return Err(ProtocolBreach::OtherVersion(hello.version));
         }
         let prekey = &hello.prekey;
         if prekey.company != partner

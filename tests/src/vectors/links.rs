@@ -3,8 +3,8 @@
 use crossport_protocol::codec::{self, Blob};
 use crossport_protocol::fields::{Field, Fields};
 use crossport_protocol::frame::{
-    BUILD, Digests, EnvelopeItem, EnvelopesFrame, Frame, Frontier, FrontierBody, Hello,
-    IdentityFrame, Locate, OwnerFrame, VERSION,
+    Digests, EnvelopeItem, EnvelopesFrame, Frame, Frontier, FrontierBody, Hello, IdentityFrame,
+    Locate, OwnerFrame, VERSION,
 };
 use crossport_protocol::ids::{ChatId, Hash, Head, NodeKey};
 use crossport_protocol::limits;
@@ -92,7 +92,7 @@ fn frames(talk: &Talk) -> Vec<(&'static str, Frame)> {
     let chat = talk.chat.id();
     let hello = Hello {
         version: VERSION,
-        build: BUILD.to_owned(),
+        build: "0.1.0".to_owned(),
         company: acme.id(),
         generation: 1,
         identity_at: acme.at(),
