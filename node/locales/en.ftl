@@ -385,6 +385,8 @@ service-member-barred = barred { $people }
 service-access-reset = the access of { $people } was reset by an administrator
 service-no-such-person = nobody is called { $people }
 service-resumed = the node of { $company } continued after a restore
+service-continued = went on in another chat
+service-continued-in = went on in the chat "{ $title }"
 
 ## Done
 
@@ -398,6 +400,7 @@ done-partner-resumed = the partnership with { $name } goes on
 done-partner-removed = { $name } is no longer a partner
 done-chat-new = opened { $title } ({ $id })
 done-sent = { $id } to { $title }  { $mark }
+done-forwarded = forwarded as { $id }
 done-read = { $title }: { $unread } unread
 done-left = left { $title }
 done-edited = edited { $id }
@@ -889,6 +892,7 @@ cli-chat-new = Open a chat
     .people = nickname, or nickname@company for a partner's person
     .title = Title; needed unless direct
     .kind = Who can be in it
+    .from = A message that the new chat begins with; needs a title
     .examples =
         crossport chat new boris@globex
         crossport chat new --title Launch boris@globex vera
@@ -1002,6 +1006,21 @@ cli-msg-react = Put an emoji to a message
     .examples =
         crossport msg react 3fa9c2e1.0 👍
         crossport msg react 3fa9c2e1.0 👍 --remove
+
+cli-msg-forward = Forward a message into another chat
+    .message = Id
+    .chat = Title, nickname of a direct chat, or id
+    .examples =
+        crossport msg forward 3fa9c2e1.0 Launch
+        crossport msg forward 3fa9c2e1.0 boris --json
+
+cli-msg-thread = Show the replies to a message, and the replies to those
+    .message = Id
+    .limit = How many, 1 to 200
+    .after = Page after this cursor or message
+    .examples =
+        crossport msg thread 3fa9c2e1.0
+        crossport msg thread 3fa9c2e1.0 --json
 
 cli-msg-recall = Take a message back, if it has provably not left your node
     .message = Id

@@ -386,6 +386,8 @@ service-member-barred = закрыт доступ: { $people }
 service-access-reset = администратор сбросил доступ: { $people }
 service-no-such-person = там никого не зовут { $people }
 service-resumed = узел компании { $company } продолжил работу после восстановления
+service-continued = разговор продолжен в другом чате
+service-continued-in = разговор продолжен в чате «{ $title }»
 
 ## Сделано
 
@@ -399,6 +401,7 @@ done-partner-resumed = обмен продолжается: { $name }
 done-partner-removed = { $name } больше не партнёр
 done-chat-new = открыт чат { $title } ({ $id })
 done-sent = { $id } в { $title }  { $mark }
+done-forwarded = переслано как { $id }
 done-read = { $title }: новых { $unread }
 done-left = вы вышли: { $title }
 done-edited = изменено: { $id }
@@ -890,6 +893,7 @@ cli-chat-new = Открыть чат
     .people = ник, а для человека партнёра ник@компания
     .title = Название; не нужно только личному
     .kind = Кто может в нём быть
+    .from = Сообщение, с которого начнётся новый чат; нужно название
     .examples =
         crossport chat new boris@globex
         crossport chat new --title Launch boris@globex vera
@@ -1003,6 +1007,21 @@ cli-msg-react = Поставить эмодзи к сообщению
     .examples =
         crossport msg react 3fa9c2e1.0 👍
         crossport msg react 3fa9c2e1.0 👍 --remove
+
+cli-msg-forward = Переслать сообщение в другой чат
+    .message = Идентификатор
+    .chat = Название, ник собеседника личного чата или идентификатор
+    .examples =
+        crossport msg forward 3fa9c2e1.0 Launch
+        crossport msg forward 3fa9c2e1.0 boris --json
+
+cli-msg-thread = Показать ответы на сообщение и ответы на ответы
+    .message = Идентификатор
+    .limit = Сколько, от 1 до 200
+    .after = Страница после этого курсора или сообщения
+    .examples =
+        crossport msg thread 3fa9c2e1.0
+        crossport msg thread 3fa9c2e1.0 --json
 
 cli-msg-recall = Отозвать сообщение, если оно заведомо не ушло с вашего узла
     .message = Идентификатор

@@ -6,7 +6,9 @@ mod acting;
 mod actions;
 mod members;
 mod naming;
+mod passing;
 mod receipts;
+mod threads;
 mod twins;
 
 use crossport_protocol::event::{Event, MemberAction, MemberAsk, Notice, chat::notice};
@@ -69,6 +71,13 @@ impl Core {
             .ok_or(Code::NotSignedIn)?;
         let people = self.named_people(&new.people, &user)?;
         let title = check_title(new)?;
+        let origin = match &new.from {
+            Some(_) if new.kind == ChatKind::Direct => {
+                return Err(Refused::new(Code::ValueInvalid, "from"));
+            }
+            Some(message) => Some(self.origin(caller, message)?),
+            None => None,
+        };
         let kind = match new.kind {
             ChatKind::Direct => WireKind::DIRECT,
             ChatKind::Group => WireKind::GROUP,
@@ -103,6 +112,9 @@ impl Core {
         });
         self.sound(done);
         self.bring_in(chat, &caller.user, &people)?;
+        if let Some(origin) = origin {
+            self.begin_with(chat, &caller.user, origin)?;
+        }
         self.chat_row(&chat, &caller.user).map(Made::New)
     }
 

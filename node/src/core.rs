@@ -36,6 +36,7 @@ use crate::random::OsRandom;
 use crate::store::{Store, StoreError};
 
 pub use posting::{Post, client_key, refused_append};
+pub use views::PREVIEW_CHARS;
 pub use views::{last_clock, person_id, random_array, time_text};
 
 /// Who takes part in a chat, as the people of this node see it.

@@ -164,12 +164,13 @@ pub fn is_allowed(
         Action::Reply | Action::Quote | Action::React => writes && said,
         Action::Edit => writes && own && has_text,
         Action::Delete => writes && said && deletes(author, role, relation),
-        Action::Forward | Action::CopyText | Action::NewChat => has_text,
+        Action::Forward | Action::CopyText => has_text,
         Action::CopyLink => content != Content::Gone,
         Action::MarkUnread => !own && said,
         // How far it got is also told of what is gone: a recall rests on it.
         Action::WhoRead => own && content != Content::Service,
-        Action::CreateTask | Action::CreateMeeting => writes && has_text,
+        // The old chat shows where it went on.
+        Action::CreateTask | Action::CreateMeeting | Action::NewChat => writes && has_text,
         Action::SaveFile | Action::CopyFile => content == Content::File,
     }
 }
@@ -313,13 +314,7 @@ mod tests {
         );
         assert_eq!(
             menu(Author::Partner, Role::Reader, Relation::Owner),
-            [
-                "forward",
-                "copy text",
-                "copy link",
-                "mark unread",
-                "new chat"
-            ]
+            ["forward", "copy text", "copy link", "mark unread"]
         );
     }
 

@@ -6,6 +6,7 @@ pub mod admin_delete;
 pub mod chat;
 pub mod delete;
 pub mod edit;
+pub mod forward;
 pub mod member;
 pub mod mention;
 pub mod message;

@@ -52,6 +52,8 @@ pub const READ_PART_BYTES: usize = 64 * 1024;
 pub const FIELDS: usize = 64;
 /// People and chats that one text names: more is a list, not a message.
 pub const MENTIONS: usize = 100;
+/// What a forwarded message says of its origin: two names and some ids.
+pub const FORWARDED_BYTES: usize = 2_048;
 /// The id of what a mention names; a person takes 48.
 pub const MENTION_ID_BYTES: usize = 64;
 /// Things of one partner that wait for context: enough for a long catch-up, little enough to keep in memory.

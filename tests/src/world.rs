@@ -218,6 +218,7 @@ impl Company {
             kind,
             title: (!title.is_empty()).then(|| title.to_owned()),
             people: people.iter().map(|name| (*name).to_owned()).collect(),
+            from: None,
         };
         Ok(match self.node().new_chat(by, new).await? {
             Made::New(chat) | Made::Existing(chat) => chat,

@@ -256,6 +256,7 @@ DELETE_PROOF = Struct(place=U16, envelope=ENVELOPE)
 ITEM = Struct(envelope=ENVELOPE, erasures=List(ERASURE))
 
 # Events, by kind, and the numbered fields of messages and edits.
+FORWARDED = Struct(author=COMPANY, local=LOCAL, name=TEXT, nickname=TEXT, time=TIME, source=Option(Tuple(CHAT, EVENT_ID)))
 MENTIONS = List(Struct(start=U32, length=U32, what=U16, id=BLOB))
 CARD = Struct(local=LOCAL, name=TEXT, nickname=TEXT, title=TEXT, fields=FIELDS)
 EVENTS = {

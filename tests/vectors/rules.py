@@ -44,6 +44,7 @@ PAIRING_BYTES = 64 * 1024
 NOTICE_WORDS = 8
 MENTIONS = 100
 MENTION_ID_BYTES = 64
+FORWARDED_BYTES = 2_048
 
 
 def require(good: bool, reason: str, detail: str = "") -> None:
@@ -476,6 +477,14 @@ def mentions(text: str, fields) -> None:
             require(sound, "shape", "id of a mention")
 
 
+def forwarded(fields) -> None:
+    for field in fields:
+        if field.number == 2:
+            origin = decode(l.FORWARDED, field.value, FORWARDED_BYTES)
+            check_name(origin.name)
+            check_name(origin.nickname)
+
+
 def event(kind: int, plain: bytes):
     """The content of an event; of a kind that is not known the bytes as they are."""
     if kind not in l.EVENTS:
@@ -485,6 +494,7 @@ def event(kind: int, plain: bytes):
         require(ascending(content.fields), "shape")
         check_text(content.text)
         mentions(content.text, content.fields)
+        forwarded(content.fields if kind == 1 else [])
     elif kind == 4:
         emoji = content.emoji
         plain_letters = emoji.isascii() or is_control(emoji) or re.search(r"\s", emoji)

@@ -44,6 +44,8 @@ pub struct New {
     title: Option<String>,
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+    #[arg(long, value_name = "MESSAGE")]
+    from: Option<String>,
 }
 
 /// The kinds that a person can open; a company's own chat comes with the company.
@@ -246,6 +248,7 @@ async fn new(arguments: New, context: &mut Context) -> Result<(), Failure> {
         kind,
         title: arguments.title,
         people: arguments.people,
+        from: arguments.from,
     };
     let chat: Row = context
         .person()?

@@ -11,6 +11,9 @@ use crossport_node::api::types::{
 };
 use crossport_node::say;
 
+/// Of what is answered, so much stands before the answer.
+const ANSWERED_CHARS: usize = 40;
+
 /// For TSV; a terminal gets [`told`].
 const COLUMNS: &[Column<Message>] = &[
     Column {
@@ -63,17 +66,7 @@ pub fn page(chat: &Chat, page: &MessagePage, context: &mut Context) -> Result<()
         heading.painted(&context.output.look),
         context.output.look.dim(&short_id(&chat.id))
     ));
-    let mut last_day = String::new();
-    for message in &page.messages {
-        let text = told(message, None, &context.output.look);
-        let this_day = day(&message.sent_at, &context.output.look);
-        if this_day != last_day {
-            let heading = context.output.look.dim(&this_day);
-            context.output.print(&heading);
-            last_day = this_day;
-        }
-        context.output.print(&text);
-    }
+    days(&page.messages, context);
     for lag in &chat.overdue {
         hint_lag(None, lag, context);
     }
@@ -86,6 +79,31 @@ pub fn page(chat: &Chat, page: &MessagePage, context: &mut Context) -> Result<()
             .hint("hint-frozen", &[("reason", reason.into())]);
     }
     Ok(())
+}
+
+/// Replies, each with its day where that is another than before.
+pub fn replies(page: &MessagePage, context: &mut Context) -> Result<(), Failure> {
+    if context.output.format != Format::Table {
+        return context
+            .output
+            .list(page, &page.messages, |message| &message.id, COLUMNS);
+    }
+    days(&page.messages, context);
+    Ok(())
+}
+
+fn days(messages: &[Message], context: &mut Context) {
+    let mut last_day = String::new();
+    for message in messages {
+        let text = told(message, None, &context.output.look);
+        let this_day = day(&message.sent_at, &context.output.look);
+        if this_day != last_day {
+            let heading = context.output.look.dim(&this_day);
+            context.output.print(&heading);
+            last_day = this_day;
+        }
+        context.output.print(&text);
+    }
 }
 
 /// Tells who lacks something of a chat, in a list of chats with its title.
@@ -158,12 +176,28 @@ pub fn told(message: &Message, chat: Option<&str>, look: &Look) -> String {
         notes.push(look.mark(message.mark, message.overdue));
     }
     let notes: String = notes.iter().map(|note| format!("  {note}")).collect();
-    let reply = message
-        .reply_to
-        .as_deref()
-        .map(|id| look.dim(&format!("↳ {} ", short_id(id))))
-        .unwrap_or_default();
-    format!("{head}: {reply}{body}{notes}")
+    let forwarded = message.forwarded.as_ref();
+    let forwarded =
+        forwarded.map(|from| format!("{}{}: ", look.dim("↪ "), look.person(&from.author)));
+    let forwarded = forwarded.unwrap_or_default();
+    format!(
+        "{head}: {}{forwarded}{body}{notes}",
+        answered(message, look)
+    )
+}
+
+/// What a message answers, in a few words.
+fn answered(message: &Message, look: &Look) -> String {
+    let Some(id) = message.reply_to.as_deref() else {
+        return String::new();
+    };
+    let text = message.reply.as_ref().map(|reply| {
+        let text = reply.text.as_deref().unwrap_or("…");
+        let words: String = line(text).chars().take(ANSWERED_CHARS).collect();
+        format!("{}: {words}", line(&reply.author.name))
+    });
+    let text = text.map(|text| format!("({text}) ")).unwrap_or_default();
+    look.dim(&format!("↳ {} {text}", short_id(id)))
 }
 
 /// What a message says, or why it says nothing.
@@ -212,6 +246,8 @@ fn service_text(service: &Service, look: &Look) -> String {
         ServiceKind::AccessReset => "service-access-reset",
         ServiceKind::NoSuchPerson => "service-no-such-person",
         ServiceKind::Resumed => "service-resumed",
+        ServiceKind::Continued if service.title.is_some() => "service-continued-in",
+        ServiceKind::Continued => "service-continued",
     };
     // Who acted is named as authors are; whom it was done to, as commands take them.
     let named = |person: &Person| match service.what {
@@ -344,6 +380,7 @@ mod tests {
             people: vec![boris.clone()],
             company: Some(boris.company.clone()),
             title: Some("Launch".to_owned()),
+            chat: None,
         };
         let kinds = [ChatCreated, MemberAdded, AccessReset, CompanyLeft];
         let line = |what| Message {

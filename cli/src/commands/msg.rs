@@ -1,14 +1,14 @@
 //! `crossport msg`: one message, what became of it, and how it got where it is.
 
 use super::chat_view::{address, body};
-use crate::client::segment;
+use crate::client::{query, segment};
 use crate::context::Context;
 use crate::errors::Failure;
 use crate::output::{Cell, Column, Format, short_id};
 use clap::{Args, Subcommand};
 use crossport_node::api::types::{
-    CompanyBadge, EditMessage, Hop, HopStep, Message, MessageDetail, React as ReactBody, Receipts,
-    Repeatable, Why,
+    CompanyBadge, EditMessage, Forward as ForwardBody, Hop, HopStep, Message, MessageDetail,
+    MessagePage, React as ReactBody, Receipts, Repeatable, Why,
 };
 use crossport_node::say;
 use hyper::Method;
@@ -20,6 +20,8 @@ pub enum Msg {
     #[command(alias = "rm")]
     Delete(Named),
     React(React),
+    Forward(Forward),
+    Thread(Thread),
     Recall(Named),
     Receipts(Named),
     Why(Named),
@@ -42,6 +44,21 @@ pub struct React {
     emoji: String,
     #[arg(long)]
     remove: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Forward {
+    message: String,
+    chat: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Thread {
+    message: String,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
 }
 
 /// A company or a person, in one list.
@@ -105,6 +122,8 @@ pub async fn run(verb: Msg, context: &mut Context) -> Result<(), Failure> {
         Msg::Edit(arguments) => edit(arguments, context).await,
         Msg::Delete(named) => delete(&named, context).await,
         Msg::React(arguments) => react(arguments, context).await,
+        Msg::Forward(arguments) => forward(&arguments, context).await,
+        Msg::Thread(arguments) => thread(&arguments, context).await,
         Msg::Recall(named) => recall(&named, context).await,
         Msg::Receipts(named) => receipts(&named, context).await,
         Msg::Why(named) => why(&named, context).await,
@@ -226,6 +245,31 @@ async fn react(arguments: React, context: &mut Context) -> Result<(), Failure> {
         },
         context,
     )
+}
+
+async fn forward(arguments: &Forward, context: &mut Context) -> Result<(), Failure> {
+    let client = context.person()?;
+    let chat = super::chat::resolve(&arguments.chat, &client, context).await?;
+    let body = ForwardBody {
+        client_id: context.client_id()?,
+        chat: chat.id,
+    };
+    let path = path(&arguments.message, "forward");
+    let message: Message = client.write(Method::POST, &path, &body).await?;
+    done(&message, "done-forwarded", context)
+}
+
+async fn thread(arguments: &Thread, context: &mut Context) -> Result<(), Failure> {
+    let limit = arguments.limit.to_string();
+    let query = query(&[
+        ("limit", Some(&limit)),
+        ("after", arguments.after.as_deref()),
+    ]);
+    let path = format!("{}{query}", path(&arguments.message, "thread"));
+    let page: MessagePage = context.person()?.read(&path).await?;
+    super::chat_view::replies(&page, context)?;
+    super::hint_next(page.newer.as_deref(), context);
+    Ok(())
 }
 
 async fn recall(named: &Named, context: &mut Context) -> Result<(), Failure> {

@@ -86,6 +86,7 @@ impl Person {
             kind,
             title: title.map(str::to_owned),
             people: people.iter().map(|person| (*person).to_owned()).collect(),
+            from: None,
         };
         self.client.write(Method::POST, "/v0/chats", &body).await
     }

@@ -20,10 +20,10 @@ use futures::stream::BoxStream;
 
 use super::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Company,
-    ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message,
-    MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner,
-    Person, Ping, Progress, React, RebuildReport, Receipts, Redeem, Repeatable, SendMessage,
-    Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
+    ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me, Members,
+    Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery,
+    Partner, Person, Ping, Progress, React, RebuildReport, Receipts, Redeem, Repeatable,
+    SendMessage, Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 pub use crate::texts::Lang;
@@ -469,6 +469,18 @@ pub trait UseCases: Clone + Send + Sync + 'static {
         message: String,
         write: Repeatable,
     ) -> impl Future<Output = Answer<Message>> + Send;
+    fn forward(
+        &self,
+        caller: Caller,
+        message: String,
+        forward: Forward,
+    ) -> impl Future<Output = Answer<Message>> + Send;
+    fn thread(
+        &self,
+        caller: Caller,
+        message: String,
+        page: MessagePageQuery,
+    ) -> impl Future<Output = Answer<MessagePage>> + Send;
     fn react(
         &self,
         caller: Caller,

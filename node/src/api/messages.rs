@@ -6,18 +6,24 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 
 use super::Api;
 use super::extract::{Body, UrlPath, UrlQuery};
 use super::facade::{Answer, Caller, UseCases};
 use super::table::{Table, Who};
-use super::types::{EditMessage, Message, MessageDetail, React, Receipts, Repeatable, Why};
+use super::types::{
+    EditMessage, Forward, Message, MessageDetail, MessagePage, MessagePageQuery, React, Receipts,
+    Repeatable, Why,
+};
 
 pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
     table.add(Who::READ, __path_message, message::<N>);
     table.add(Who::WRITE, __path_edit, edit::<N>);
     table.add(Who::WRITE, __path_delete, delete::<N>);
     table.add(Who::WRITE, __path_react, react::<N>);
+    table.add(Who::WRITE, __path_forward, forward::<N>);
+    table.add(Who::READ, __path_thread, thread::<N>);
     table.add(Who::WRITE, __path_recall, recall::<N>);
     table.add(Who::READ, __path_receipts, receipts::<N>);
     table.add(Who::READ, __path_why, why::<N>);
@@ -70,6 +76,31 @@ async fn react<N: UseCases>(
     Body(react): Body<React>,
 ) -> Answer<Json<Message>> {
     api.node.react(caller, message, react).await.map(Json)
+}
+
+/// Passes a message on into another chat; whether the caller may read it is checked now.
+#[utoipa::path(post, path = "/v0/messages/{message}/forward", tag = "messages", params(("message" = String, Path)),
+    request_body = Forward, responses((status = 201, body = Message)))]
+async fn forward<N: UseCases>(
+    State(api): Node<N>,
+    caller: Caller,
+    UrlPath(message): UrlPath<String>,
+    Body(forward): Body<Forward>,
+) -> Answer<(StatusCode, Json<Message>)> {
+    let message = api.node.forward(caller, message, forward).await?;
+    Ok((StatusCode::CREATED, Json(message)))
+}
+
+/// The replies to a message and to its replies, oldest first; `after` is the cursor, `before` is refused.
+#[utoipa::path(get, path = "/v0/messages/{message}/thread", tag = "messages",
+    params(("message" = String, Path), MessagePageQuery), responses((status = 200, body = MessagePage)))]
+async fn thread<N: UseCases>(
+    State(api): Node<N>,
+    caller: Caller,
+    UrlPath(message): UrlPath<String>,
+    UrlQuery(page): UrlQuery<MessagePageQuery>,
+) -> Answer<Json<MessagePage>> {
+    api.node.thread(caller, message, page).await.map(Json)
 }
 
 /// Takes an own message back before it left this node; `409 X0407` if a byte of it may have left.

@@ -69,6 +69,8 @@
 //! | `PUT /v0/messages/{message}` | author | [`EditMessage`] | `200` [`Message`] |
 //! | `DELETE /v0/messages/{message}` | author, or administrator by S34 | `?client_id` | `200` [`Message`] (kind `deleted`) |
 //! | `PUT /v0/messages/{message}/reactions` | member of its chat | [`React`] | `200` [`Message`] |
+//! | `POST /v0/messages/{message}/forward` | member of both chats | [`Forward`] | `201` [`Message`] in the other chat |
+//! | `GET /v0/messages/{message}/thread` | member of its chat | `?after&limit` | `200` [`MessagePage`] of replies, oldest first |
 //! | `POST /v0/messages/{message}/recall` | author | [`Repeatable`] | `200` [`Message`] (kind `recalled`); `409 X0407` if a byte may have left |
 //! | `GET /v0/messages/{message}/receipts` | author | | `200` [`Receipts`] |
 //! | `GET /v0/messages/{message}/why` | member of its chat | | `200` [`Why`] |

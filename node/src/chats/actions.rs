@@ -6,20 +6,22 @@ use crossport_protocol::actions::{self, Action, Actions, Author, Content, Relati
 use crossport_protocol::ids::{ChatId, LocalId};
 
 use crate::api::facade::{Answer, Refused};
-use crate::api::types::{Code, MessageKind};
+use crate::api::types::{Action as Entry, Code, MessageKind};
 use crate::core::Core;
 use crate::store::Row;
 
 /// Actions that this version can do.
-const OFFERED: [Action; 8] = [
+const OFFERED: [Action; 10] = [
     Action::Reply,
     Action::Quote,
     Action::Edit,
     Action::Delete,
+    Action::Forward,
     Action::CopyText,
     Action::CopyLink,
     Action::React,
     Action::WhoRead,
+    Action::NewChat,
 ];
 
 /// Where a person stands to a message.
@@ -48,13 +50,11 @@ impl Stance {
     }
 
     /// The menu of the message.
-    pub(crate) fn offered(self) -> Vec<Action> {
+    pub(crate) fn offered(self) -> Vec<Entry> {
         let offered = OFFERED.into_iter().filter(|action| self.may(*action));
         // The order of a menu is that of the table.
-        offered
-            .fold(Actions::none(), Actions::with)
-            .iter()
-            .collect()
+        let menu = offered.fold(Actions::none(), Actions::with);
+        menu.iter().map(Entry::from).collect()
     }
 
     /// Why the table does not allow it, in the words of the API.
@@ -181,6 +181,6 @@ mod tests {
         };
         assert_eq!(gone.refusal(Action::React), Code::MessageGone);
         assert!(gone.offered().is_empty());
-        assert!(!stance.offered().contains(&Action::CreateTask));
+        assert!(!stance.offered().contains(&Entry::CreateTask));
     }
 }

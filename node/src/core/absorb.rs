@@ -230,6 +230,12 @@ impl Core {
     ) {
         match event {
             Event::Message(_) | Event::Notice(_) => {
+                // The message that is answered has one reply more.
+                if let Event::Message(message) = &event
+                    && let Some(target) = message.reply_to
+                {
+                    self.announcements.push(Announcement::Message(chat, target));
+                }
                 let own = actor.company == self.replicator.company();
                 // What is read back at a start was counted when it came.
                 if !self.starting {

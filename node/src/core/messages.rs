@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossport_protocol::clock::{Clock, Time};
-use crossport_protocol::event::{Event, MemberAction, Notice, chat::notice, kind};
+use crossport_protocol::event::{
+    Event, MemberAction, Message as Content, Notice, chat::notice, kind,
+};
 use crossport_protocol::fold::{self, Actor, Fact as FoldFact, MessageState};
 use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId};
 use crossport_protocol::limits;
@@ -95,19 +97,20 @@ impl Core {
         let actor = row.actor;
         let event = self.open_row(chat, row);
         let related = self.related_facts(chat, &row.id);
-        let text = match &event {
-            Some(Event::Message(message)) => Some(message.text.as_str()),
-            _ => None,
-        };
+        let content = content_of(&event);
         let owner = self.owner_of(chat).unwrap_or(actor.company);
+        let text = content.map(|message| message.text.as_str());
         let state = fold::fold_message(actor, &owner, text, &related);
         let mine = self.is_own(chat, row, user);
         let service = event
             .as_ref()
-            .and_then(|event| self.service_of(chat, row, event));
+            .and_then(|event| self.service_of(chat, row, event))
+            .map(|service| self.led_on(service, user));
         let deleted = state.deleted_by.is_some();
         let (mark, overdue, read_by) = self.marks(chat, row, mine && row.kind == kind::MESSAGE);
         let sent_at = row.clock.time();
+        let reply_to = content.and_then(|message| message.reply_to);
+        let fields = content.map(|message| &message.fields);
         let kind = if deleted && self.is_recalled(chat, &row.id) {
             MessageKind::Recalled
         } else {
@@ -119,12 +122,7 @@ impl Core {
             author: self.person_of_actor(chat, &actor),
             mine,
             kind,
-            actions: self
-                .stance(chat, row, kind, user)
-                .offered()
-                .into_iter()
-                .map(Into::into)
-                .collect(),
+            actions: self.stance(chat, row, kind, user).offered(),
             tokens: self.tokens_of(chat, &event, &state, &related, user),
             text: state.text,
             sent_at: time_text(sent_at),
@@ -135,14 +133,13 @@ impl Core {
                 && row
                     .arrival
                     .is_some_and(|arrival| arrival > self.read_arrival(chat, user)),
-            mentioned: match &event {
-                Some(Event::Message(message)) => !mine && self.names(&message.fields, user),
-                _ => false,
-            },
-            reply_to: match &event {
-                Some(Event::Message(message)) => message.reply_to.map(|id| id.to_string()),
-                _ => None,
-            },
+            mentioned: !mine && fields.is_some_and(|fields| self.names(fields, user)),
+            reply: reply_to.and_then(|id| self.reply_of(chat, id, user)),
+            reply_to: reply_to.map(|id| id.to_string()),
+            replies: self.count_replies(chat, row.id, user),
+            forwarded: fields
+                .filter(|_| !deleted)
+                .and_then(|fields| self.forwarded_from(fields, user)),
             edited_at: state.edited.map(|clock| time_text(clock.time())),
             deleted: state.deleted_by.map(|by| Deleted {
                 by: self.person_of_actor(chat, &by),
@@ -155,6 +152,20 @@ impl Core {
             read_by,
             client_id: None,
         }
+    }
+
+    /// What a message is now and what it says, for whoever only needs that.
+    pub(crate) fn folded(&self, chat: &ChatId, row: &Row) -> (MessageKind, MessageState) {
+        let event = self.open_row(chat, row);
+        let text = content_of(&event).map(|message| message.text.as_str());
+        let owner = self.owner_of(chat).unwrap_or(row.actor.company);
+        let related = self.related_facts(chat, &row.id);
+        let state = fold::fold_message(row.actor, &owner, text, &related);
+        let is_service = event
+            .as_ref()
+            .is_some_and(|event| self.service_of(chat, row, event).is_some());
+        let kind = kind_of(&event, state.deleted_by.is_some(), is_service, row);
+        (kind, state)
     }
 
     /// The shown text as a tree, with the mentions of the edit that it comes from.
@@ -218,6 +229,23 @@ impl Core {
         }
     }
 
+    /// The other chat of a line, for who may read it: its title, and its id as they see it.
+    fn led_on(&self, service: Service, user: &LocalId) -> Service {
+        let named = service.chat.as_deref().and_then(|chat| chat.parse().ok());
+        let chat = named.filter(|chat: &ChatId| self.cached_handle(chat, user).is_some());
+        match chat {
+            Some(chat) => Service {
+                title: self.title_of(&chat),
+                chat: Some(chat.to_string()),
+                ..service
+            },
+            None => Service {
+                chat: None,
+                ..service
+            },
+        }
+    }
+
     /// How somebody came in: made the chat, was brought in, or simply joined. In a direct chat it goes without saying.
     fn arrival_line(&self, chat: &ChatId, row: &Row, nickname: &str) -> Service {
         let joined = line(ServiceKind::MemberJoined);
@@ -258,15 +286,13 @@ impl Core {
             what,
             people: vec![self.person_called(chat, company, first)],
             company: Some(self.badge(&company)),
-            title: None,
+            ..line(what)
         };
         let company = |what| {
             let company = first.parse().ok()?;
             Some(Service {
-                what,
-                people: Vec::new(),
                 company: Some(self.badge(&company)),
-                title: None,
+                ..line(what)
             })
         };
         match held.code {
@@ -279,6 +305,10 @@ impl Core {
             }
             notice::COMPANY_ADDED if by_owner => company(ServiceKind::CompanyAdded),
             notice::COMPANY_REMOVED if by_owner => company(ServiceKind::CompanyRemoved),
+            notice::CONTINUED => Some(Service {
+                chat: Some(first.parse::<ChatId>().ok()?.to_string()),
+                ..line(ServiceKind::Continued)
+            }),
             _ => None,
         }
     }
@@ -307,6 +337,15 @@ fn line(what: ServiceKind) -> Service {
         people: Vec::new(),
         company: None,
         title: None,
+        chat: None,
+    }
+}
+
+/// What a person said, if it is that.
+fn content_of(event: &Option<Event>) -> Option<&Content> {
+    match event {
+        Some(Event::Message(message)) => Some(message),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossport_protocol::event::Event;
+use crossport_protocol::event::forward::Forwarded;
 use crossport_protocol::ids::{ChatId, EventId, LocalId};
 use crossport_protocol::replicator::{AppendError, Draft};
 use sha2::{Digest, Sha256};
@@ -156,7 +157,9 @@ impl Core {
             let same_content = match (&post.event, core.event_of(&chat, &id)) {
                 // Whom a name stands for may have changed since.
                 (Event::Message(new), Some(Event::Message(held))) => {
-                    new.text == held.text && new.reply_to == held.reply_to
+                    new.text == held.text
+                        && new.reply_to == held.reply_to
+                        && Forwarded::of(&new.fields) == Forwarded::of(&held.fields)
                 }
                 (Event::Edit(new), Some(Event::Edit(held))) => {
                     new.text == held.text && new.target == held.target

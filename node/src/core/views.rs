@@ -28,7 +28,7 @@ const COSTLY: Duration = Duration::from_millis(2);
 /// What was costly is remembered up to this many.
 const COSTLY_REMEMBERED: usize = 1_024;
 /// Characters of a message that a list shows.
-const PREVIEW_CHARS: usize = 200;
+pub const PREVIEW_CHARS: usize = 200;
 
 /// RFC 3339 in UTC with milliseconds.
 pub fn time_text(time: Time) -> String {

@@ -15,9 +15,9 @@ use crate::api::facade::{
 };
 use crate::api::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Company,
-    ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead, Me, Members, Message,
-    MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner,
-    Person, Ping, React, RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason,
+    ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me, Members,
+    Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery,
+    Partner, Person, Ping, React, RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason,
     SendMessage, Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::changes::{Resume, Topic};
@@ -418,6 +418,24 @@ impl UseCases for Node {
             Ok((chat, Some(target), event, edits))
         })
         .await
+    }
+
+    async fn forward(&self, caller: Caller, message: String, forward: Forward) -> Answer<Message> {
+        self.write(caller, forward.client_id, move |core| {
+            let (chat, event) = core.draft_forward(caller, &message, &forward.chat)?;
+            Ok((chat, None, event))
+        })
+        .await
+    }
+
+    async fn thread(
+        &self,
+        caller: Caller,
+        message: String,
+        page: MessagePageQuery,
+    ) -> Answer<MessagePage> {
+        self.look(move |core| core.thread(caller, &message, &page))
+            .await
     }
 
     async fn react(&self, caller: Caller, message: String, react: React) -> Answer<Message> {

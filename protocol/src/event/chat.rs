@@ -17,6 +17,8 @@ pub mod notice {
     pub const COMPANY_ADDED: u16 = 4;
     /// The author took a company out of the chat (word: its id).
     pub const COMPANY_REMOVED: u16 = 5;
+    /// The author went on with a message of this chat in a new one (word: its id).
+    pub const CONTINUED: u16 = 6;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

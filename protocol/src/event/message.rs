@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContentError, check_text, mention};
+use super::{ContentError, check_text, forward, mention};
 use crate::fields::Fields;
 use crate::ids::EventId;
 
-/// A text that a person wrote. Numbered fields: 1 whom it names (`mention`); files and the like will come.
+/// A text that a person wrote. Numbered fields: 1 whom it names (`mention`), 2 where it comes from
+/// (`forward`); files and the like will come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub text: String,
@@ -28,6 +29,7 @@ impl Message {
             return Err(ContentError::Shape("numbered fields"));
         }
         check_text(&self.text)?;
-        mention::check(&self.text, &self.fields)
+        mention::check(&self.text, &self.fields)?;
+        forward::check(&self.fields)
     }
 }

@@ -1,6 +1,8 @@
 //! The plain content of every kind of event, and what its rules refuse.
 
+use crossport_protocol::clock::Time;
 use crossport_protocol::codec::{self, Blob};
+use crossport_protocol::event::forward::Forwarded;
 use crossport_protocol::event::mention::{self, Mention, Mentioned};
 use crossport_protocol::event::{
     AdminDelete, Delete, Edit, Event, Member, MemberAction, MemberAsk, Message, Notice, Reaction,
@@ -63,6 +65,23 @@ fn several() -> Vec<Mention> {
         id: Blob(b"a team, one day".to_vec()),
     };
     vec![Mention::of(0, 11, boris), Mention::of(12, 11, chat), newer]
+}
+
+fn passed_on(name: &str) -> Event {
+    let forwarded = Forwarded {
+        author: UserId {
+            company: cast::globex().id(),
+            local: local("Boris"),
+        },
+        name: name.to_owned(),
+        nickname: "boris".to_owned(),
+        time: Time(1_000),
+        source: Some((ChatId(seed("a chat")), target())),
+    };
+    Event::Message(Message {
+        fields: forwarded.into_fields(Fields::none()),
+        ..Message::text("Hello")
+    })
 }
 
 fn naming(mentions: &Vec<Mention>) -> Event {
@@ -141,6 +160,7 @@ fn every_kind() -> Vec<(&'static str, Event)> {
             message(&"x".repeat(limits::TEXT_CHARS)),
         ),
         ("message with mentions", naming(&several())),
+        ("message that was forwarded", passed_on("Борис")),
         ("edit", Event::Edit(edit)),
         ("delete", Event::Delete(Delete { target: target() })),
         (
@@ -275,6 +295,11 @@ fn broken_shapes() -> Vec<Vector> {
             &naming(&changed(|mention| mention.id.0.truncate(32))),
         ),
         refused("mentions out of order", "shape", &naming(&turned)),
+        refused(
+            "forwarded from nobody's name",
+            "control",
+            &passed_on("Bo\nris"),
+        ),
         refused("message with one field twice", "shape", &twice),
         refused("message with too many fields", "shape", &many),
         refused("asking for nobody", "empty", &nobody),

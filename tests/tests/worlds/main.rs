@@ -26,5 +26,6 @@ mod hostile_scope;
 mod hostile_shape;
 mod namespaces;
 mod offline;
+mod passing_on;
 mod talking;
 mod words;

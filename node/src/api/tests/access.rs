@@ -40,6 +40,7 @@ fn body_of(route: &str) -> Value {
         "/v0/chats" => json!({ "kind": "group", "title": "Trade", "people": ["boris@globex"] }),
         "/v0/chats/{chat}/messages" | "/v0/messages/{message}" => json!({ "text": "hello" }),
         "/v0/chats/{chat}/members" => json!({ "people": ["boris@globex"] }),
+        "/v0/messages/{message}/forward" => json!({ "chat": "c4c4" }),
         "/v0/messages/{message}/reactions" => json!({ "emoji": "+", "on": true }),
         _ => json!({}),
     };
@@ -134,6 +135,8 @@ fn use_case(endpoint: &Endpoint) -> &'static str {
         ("PUT", "/v0/messages/{message}") => "edit",
         ("DELETE", "/v0/messages/{message}") => "delete",
         ("PUT", "/v0/messages/{message}/reactions") => "react",
+        ("POST", "/v0/messages/{message}/forward") => "forward",
+        ("GET", "/v0/messages/{message}/thread") => "thread",
         ("POST", "/v0/messages/{message}/recall") => "recall",
         ("GET", "/v0/messages/{message}/receipts") => "receipts",
         ("GET", "/v0/messages/{message}/why") => "why",

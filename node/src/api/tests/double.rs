@@ -14,11 +14,11 @@ use crate::api::facade::{
 };
 use crate::api::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, ChatKind, Code,
-    Company, CompanyBadge, ConfigReport, Doctor, EditMessage, Invitation, Invite, Login, MarkRead,
-    Me, Members, Membership, Message, MessageDetail, MessageKind, MessagePage, MessagePageQuery,
-    NewChat, NewUser, Page, PageQuery, Partner, Person, Ping, Progress, React, RebuildReport,
-    Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage, Session, Status, User,
-    UserActivation, VerifyPartner, VerifyReport, Why,
+    Company, CompanyBadge, ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login,
+    MarkRead, Me, Members, Membership, Message, MessageDetail, MessageKind, MessagePage,
+    MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping, Progress, React,
+    RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage, Session, Status,
+    User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 
@@ -124,6 +124,9 @@ pub(super) fn message(number: u64, text: &str) -> Message {
         unread: false,
         mentioned: false,
         reply_to: None,
+        reply: None,
+        replies: 0,
+        forwarded: None,
         edited_at: None,
         deleted: None,
         service: None,
@@ -425,6 +428,14 @@ impl UseCases for Double {
     async fn delete(&self, _: Caller, message: String, write: Repeatable) -> Answer<Message> {
         self.no("delete", &[&message, &write.client_id])
     }
+    async fn forward(&self, _: Caller, message: String, forward: Forward) -> Answer<Message> {
+        self.no("forward", &[&message, &forward.chat])
+    }
+
+    async fn thread(&self, _: Caller, message: String, _: MessagePageQuery) -> Answer<MessagePage> {
+        self.no("thread", &[&message])
+    }
+
     async fn react(&self, _: Caller, message: String, react: React) -> Answer<Message> {
         self.no("react", &[&message, &react.emoji])
     }

@@ -117,6 +117,9 @@ pub struct NewChat {
     /// `nickname` (a colleague), `nickname@company` (company = unique name, alias or id prefix of an approved partner)
     /// or a person id. The caller is always a member and need not be listed. Exactly one for a direct chat.
     pub people: Vec<String>,
+    /// A message that the new chat begins with (S31); the chat where it stands shows that it went on here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// A person in a chat.

@@ -111,6 +111,14 @@ pub struct Message {
     pub mentioned: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// What is replied to, in short; absent while it is not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<ReplyTo>,
+    /// Messages that reply to this one directly; at most 1,000 are counted.
+    #[serde(default)]
+    pub replies: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<ForwardedFrom>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +139,30 @@ pub struct Message {
     /// The client's own id, only to its author: matches an answer of the feed with an outbox row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+}
+
+/// What a message answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplyTo {
+    pub id: String,
+    pub author: Person,
+    /// `deleted` when there is nothing left to show.
+    pub kind: MessageKind,
+    /// The first 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Where a forwarded message comes from, as whoever forwarded it asserts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ForwardedFrom {
+    pub author: Person,
+    pub at: String,
+    /// The chat and the message, at the first message of a new chat that was made of it and for who may read it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// "Read by 3 of 7."
@@ -158,6 +190,9 @@ pub struct Service {
     pub company: Option<CompanyBadge>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// Another chat, if the reader may read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -189,6 +224,8 @@ pub enum ServiceKind {
     NoSuchPerson,
     /// The node continued after a restore.
     Resumed,
+    /// The author went on with a message of this chat in another: `chat` and `title`, for who may read it.
+    Continued,
 }
 
 /// One emoji and who set it.
@@ -257,6 +294,15 @@ pub struct SendMessage {
 pub struct EditMessage {
     pub client_id: String,
     pub text: String,
+}
+
+/// `POST /v0/messages/{message}/forward`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    pub client_id: String,
+    /// Where it goes.
+    pub chat: String,
 }
 
 /// `PUT /v0/messages/{message}/reactions`.
