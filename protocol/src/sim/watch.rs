@@ -17,6 +17,7 @@ use crate::ids::{ChatId, CompanyId, EventId, Handle, Hash, Head, NodeKey, Stream
 use crate::owner_log::{OwnerLog, StreamCut};
 use crate::replicator::Chat;
 use crate::seal::NONCE_BYTES;
+use crate::stream::Tip;
 use crate::suite::Signature;
 
 /// An envelope as its author made it.
@@ -358,6 +359,14 @@ impl Watch {
         })
     }
 
+    /// Where the history of a node's company began, each time that it was added.
+    fn beginnings(&self, index: usize, chat: &Chat) -> Vec<(StreamId, Tip)> {
+        let company = self.company(index);
+        let spans = chat.owner().spans().filter(|(of, _)| **of == company);
+        let spans = spans.flat_map(|(_, spans)| spans);
+        spans.flat_map(|span| span.base.clone()).collect()
+    }
+
     fn inspect_reads(
         &mut self,
         index: usize,
@@ -366,7 +375,7 @@ impl Watch {
         heads: &[StreamCut],
     ) -> Checked {
         let delivered = chat.delivered();
-        let base = chat.owner().base(&self.company(index)).to_vec();
+        let base = self.beginnings(index, chat);
         let node = self.per.get(index).expect("as many as there are nodes");
         let asked = node
             .asked
@@ -385,7 +394,7 @@ impl Watch {
                     })?;
                 // After a restore the own register may name what is still on its way back; after a cut what is void.
                 let node = self.per.get(index).expect("as many as there are nodes");
-                // Before the place where the history begins anew nothing is delivered any more.
+                // Before a place where the history began nothing is delivered any more.
                 let mut begins = base.iter().filter(|(stream, _)| *stream == cut.stream);
                 let is_before = begins.any(|(_, tip)| head.seq <= tip.head.seq);
                 let excused = node.restored
