@@ -304,6 +304,16 @@ column-value = Value
 column-origin = Origin
 column-title = Title
 column-kind = Kind
+command-help = Show these commands
+command-me = Say what you do
+    .arguments = what you do
+command-shrug = Shrug
+    .arguments = words before it
+command-invite = Bring people into this chat
+    .arguments = nickname, or nickname@company for a partner's person
+command-topic = Give this chat another title
+    .arguments = the new title
+command-leave = Leave this chat
 column-unread = Unread
 column-mark = Mark
 column-last = Last message
@@ -401,6 +411,7 @@ done-partner-removed = { $name } is no longer a partner
 done-chat-new = opened { $title } ({ $id })
 done-sent = { $id } to { $title }  { $mark }
 done-forwarded = forwarded as { $id }
+done-topic = the chat is called { $title } now
 done-read = { $title }: { $unread } unread
 done-left = left { $title }
 done-edited = edited { $id }
@@ -968,6 +979,13 @@ cli-chat-members-remove = Remove a person from a chat
     .examples =
         crossport chat members remove Launch vera
         crossport --yes chat members remove Launch gleb@globex
+
+cli-chat-topic = Give a chat another title; people of the company that owns it may
+    .chat = Title or id
+    .title = The new title
+    .examples =
+        crossport chat topic Launch 'Launch in May'
+        crossport chat topic c0ffee 'Launch in May' --json
 
 cli-chat-leave = Leave a chat; what you have stays readable
     .chat = Title or id

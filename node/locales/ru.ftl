@@ -305,6 +305,16 @@ column-value = Значение
 column-origin = Откуда
 column-title = Название
 column-kind = Вид
+command-help = Показать эти команды
+command-me = Сказать, что вы делаете
+    .arguments = что вы делаете
+command-shrug = Пожать плечами
+    .arguments = слова перед этим
+command-invite = Позвать людей в этот чат
+    .arguments = ник, а для человека партнёра ник@компания
+command-topic = Дать этому чату другое название
+    .arguments = новое название
+command-leave = Покинуть этот чат
 column-unread = Новых
 column-mark = Знак
 column-last = Последнее сообщение
@@ -402,6 +412,7 @@ done-partner-removed = { $name } больше не партнёр
 done-chat-new = открыт чат { $title } ({ $id })
 done-sent = { $id } в { $title }  { $mark }
 done-forwarded = переслано как { $id }
+done-topic = чат теперь называется { $title }
 done-read = { $title }: новых { $unread }
 done-left = вы вышли: { $title }
 done-edited = изменено: { $id }
@@ -969,6 +980,13 @@ cli-chat-members-remove = Удалить человека из чата
     .examples =
         crossport chat members remove Launch vera
         crossport --yes chat members remove Launch gleb@globex
+
+cli-chat-topic = Дать чату другое название; могут люди компании, которой он принадлежит
+    .chat = Название или идентификатор
+    .title = Новое название
+    .examples =
+        crossport chat topic Launch 'Launch in May'
+        crossport chat topic c0ffee 'Launch in May' --json
 
 cli-chat-leave = Выйти из чата; полученное останется читаемо
     .chat = Название или идентификатор

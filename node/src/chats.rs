@@ -4,6 +4,7 @@
 
 mod acting;
 mod actions;
+mod commands;
 mod members;
 mod naming;
 mod passing;
@@ -20,7 +21,7 @@ use crossport_protocol::replicator::{Draft, OwnerActError};
 use crate::api::facade::{Answer, Caller, Made, Refused};
 use crate::api::types::{
     Chat, ChatKind, Code, MarkRead, MessageDetail, MessagePage, MessagePageQuery, NewChat, Page,
-    PageQuery, Person, Revision,
+    PageQuery, Person, Revision, SetTopic,
 };
 use crate::core::{Core, last_clock, now, person_id, time_text};
 use crate::directory::User;
@@ -325,6 +326,29 @@ impl Core {
         })
     }
 
+    /// Gives a chat another title; its owner's people may. Everybody is told.
+    pub fn set_topic(&mut self, caller: Caller, text: &str, topic: &SetTopic) -> Answer<Chat> {
+        let chat = self.find_chat(text, &caller.user)?;
+        let held = self.replicator.chat(&chat).ok_or(Code::ChatNotFound)?;
+        if held.owner().kind() == WireKind::DIRECT {
+            return Err(Refused::new(Code::ChatKindForbids, "direct"));
+        }
+        let title = sound_title(Some(&topic.title))?;
+        if self.title_of(&chat).as_deref() == Some(title.as_str()) {
+            return self.chat_row(&chat, &caller.user);
+        }
+        let changed = self.replicate(|replicator, cx| replicator.set_title(cx, chat, &title));
+        changed.map_err(|error| refused_act(&error))?;
+        let notice = Notice {
+            code: notice::TITLE_CHANGED,
+            words: vec![title],
+        };
+        let actor = self.handle_of(&chat, &caller.user).unwrap_or(Handle::ZERO);
+        let event = Event::Notice(notice);
+        self.append(chat, vec![Draft { actor, event }])?;
+        self.chat_row(&chat, &caller.user)
+    }
+
     // ---- Reading ----
 
     pub fn messages(
@@ -510,18 +534,19 @@ pub(crate) fn refused_act(error: &OwnerActError) -> Refused {
 }
 
 fn check_title(new: &NewChat) -> Answer<Option<String>> {
-    let title = new
-        .title
-        .as_deref()
-        .map(str::trim)
-        .filter(|title| !title.is_empty());
-    match (new.kind, title) {
-        (ChatKind::Direct, _) => Ok(None),
-        (_, Some(title))
-            if title.chars().count() <= TITLE_CHARS_MAX && !title.chars().any(char::is_control) =>
-        {
-            Ok(Some(title.to_owned()))
-        }
-        _ => Err(Refused::new(Code::ValueInvalid, "title")),
+    match new.kind {
+        ChatKind::Direct => Ok(None),
+        _ => sound_title(new.title.as_deref()).map(Some),
+    }
+}
+
+/// A title is a name of at most 200 characters; as one it fits the notice that tells of it.
+fn sound_title(title: Option<&str>) -> Answer<String> {
+    let title = title.map(str::trim).unwrap_or_default();
+    let fits = (1..=TITLE_CHARS_MAX).contains(&title.chars().count());
+    if fits && crossport_protocol::event::check_name(title).is_ok() {
+        Ok(title.to_owned())
+    } else {
+        Err(Refused::new(Code::ValueInvalid, "title"))
     }
 }

@@ -8,7 +8,7 @@ use crate::output::{Cell, Column, line, short_id};
 use clap::{Args, Subcommand, ValueEnum};
 use crossport_node::api::types::{
     AddMembers, Chat as Row, ChatKind, Code, ID_PREFIX_CHARS_MIN, MarkRead, Member, Members,
-    Membership, Message, MessagePage, NewChat, Page, Repeatable, SendMessage,
+    Membership, Message, MessagePage, NewChat, Page, Repeatable, SendMessage, SetTopic,
 };
 use crossport_node::say;
 use hyper::Method;
@@ -24,6 +24,7 @@ pub enum Chat {
     Read(Read),
     #[command(subcommand)]
     Members(MembersVerb),
+    Topic(Topic),
     Leave(Named),
 }
 
@@ -89,6 +90,12 @@ pub struct Read {
     chat: String,
     #[arg(long, value_name = "MESSAGE")]
     up_to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Topic {
+    chat: String,
+    title: String,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +201,7 @@ pub async fn run(verb: Chat, context: &mut Context) -> Result<(), Failure> {
         Chat::Members(MembersVerb::List(named)) => members(&named, context).await,
         Chat::Members(MembersVerb::Add(arguments)) => add(arguments, context).await,
         Chat::Members(MembersVerb::Remove(arguments)) => remove(&arguments, context).await,
+        Chat::Topic(arguments) => topic(arguments, context).await,
         Chat::Leave(named) => leave(&named, context).await,
     }
 }
@@ -337,6 +345,19 @@ async fn read(arguments: Read, context: &mut Context) -> Result<(), Failure> {
         title = titled(&chat),
         unread = chat.unread
     );
+    context.output.done(&chat, &chat.id, &sentence)
+}
+
+async fn topic(arguments: Topic, context: &mut Context) -> Result<(), Failure> {
+    let client = context.person()?;
+    let chat = resolve(&arguments.chat, &client, context).await?;
+    let body = SetTopic {
+        client_id: context.client_id()?,
+        title: arguments.title,
+    };
+    let path = path(&chat.id, "topic");
+    let chat: Row = client.write(Method::PUT, &path, &body).await?;
+    let sentence = say!(context.texts, "done-topic", title = titled(&chat));
     context.output.done(&chat, &chat.id, &sentence)
 }
 

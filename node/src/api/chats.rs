@@ -13,8 +13,8 @@ use super::extract::{Body, UrlPath, UrlQuery};
 use super::facade::{Answer, Caller, Made, UseCases};
 use super::table::{Table, Who};
 use super::types::{
-    AddMembers, Chat, MarkRead, Members, Message, MessagePage, MessagePageQuery, NewChat, Page,
-    PageQuery, Repeatable, SendMessage,
+    AddMembers, Chat, Commands, MarkRead, Members, Message, MessagePage, MessagePageQuery, NewChat,
+    Page, PageQuery, Repeatable, SendMessage, SetTopic,
 };
 
 pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
@@ -24,6 +24,8 @@ pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
     table.add(Who::READ, __path_messages, messages::<N>);
     table.add(Who::WRITE, __path_send_message, send_message::<N>);
     table.add(Who::WRITE, __path_mark_read, mark_read::<N>);
+    table.add(Who::WRITE, __path_set_topic, set_topic::<N>);
+    table.add(Who::READ, __path_commands, commands::<N>);
     table.add(Who::READ, __path_members, members::<N>);
     table.add(Who::WRITE, __path_add_members, add_members::<N>);
     table.add(Who::WRITE, __path_remove_member, remove_member::<N>);
@@ -102,6 +104,24 @@ async fn mark_read<N: UseCases>(
     Body(read): Body<MarkRead>,
 ) -> Answer<Json<Chat>> {
     api.node.mark_read(caller, chat, read).await.map(Json)
+}
+
+/// Gives a chat another title; people of the company that owns it may.
+#[utoipa::path(put, path = "/v0/chats/{chat}/topic", tag = "chats", params(("chat" = String, Path)),
+    request_body = SetTopic, responses((status = 200, body = Chat)))]
+async fn set_topic<N: UseCases>(
+    State(api): Node<N>,
+    caller: Caller,
+    UrlPath(chat): UrlPath<String>,
+    Body(topic): Body<SetTopic>,
+) -> Answer<Json<Chat>> {
+    api.node.set_topic(caller, chat, topic).await.map(Json)
+}
+
+/// What a composer offers on `/`, in the language of the request.
+#[utoipa::path(get, path = "/v0/commands", tag = "messages", responses((status = 200, body = Commands)))]
+async fn commands<N: UseCases>(State(api): Node<N>, caller: Caller) -> Answer<Json<Commands>> {
+    api.node.commands(caller).await.map(Json)
 }
 
 /// Everyone in a chat, by company name, then by name.

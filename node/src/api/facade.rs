@@ -19,11 +19,11 @@ use crossport_protocol::ids::LocalId;
 use futures::stream::BoxStream;
 
 use super::types::{
-    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Company,
-    ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me, Members,
-    Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery,
-    Partner, Person, Ping, Progress, React, RebuildReport, Receipts, Redeem, Repeatable,
-    SendMessage, Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
+    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Commands,
+    Company, ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me,
+    Members, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page,
+    PageQuery, Partner, Person, Ping, Progress, React, RebuildReport, Receipts, Redeem, Repeatable,
+    SendMessage, Session, SetTopic, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 pub use crate::texts::Lang;
@@ -425,6 +425,13 @@ pub trait UseCases: Clone + Send + Sync + 'static {
         chat: String,
         message: SendMessage,
     ) -> impl Future<Output = Answer<Message>> + Send;
+    fn set_topic(
+        &self,
+        caller: Caller,
+        chat: String,
+        topic: SetTopic,
+    ) -> impl Future<Output = Answer<Chat>> + Send;
+    fn commands(&self, caller: Caller) -> impl Future<Output = Answer<Commands>> + Send;
     fn mark_read(
         &self,
         caller: Caller,

@@ -61,6 +61,8 @@
 //! | `GET /v0/chats/{chat}/messages` | member | `?before&after&limit` | `200` [`MessagePage`], newest page without parameters |
 //! | `POST /v0/chats/{chat}/messages` | member | [`SendMessage`] | `201` [`Message`], durable when answered |
 //! | `POST /v0/chats/{chat}/read` | member | [`MarkRead`] | `200` [`Chat`] |
+//! | `PUT /v0/chats/{chat}/topic` | member of the owner's company | [`SetTopic`] | `200` [`Chat`] |
+//! | `GET /v0/commands` | signed in | | `200` [`Commands`] |
 //! | `GET /v0/chats/{chat}/members` | member | | `200` [`Members`] |
 //! | `POST /v0/chats/{chat}/members` | member whose role allows it | [`AddMembers`] | `200` [`Members`] |
 //! | `DELETE /v0/chats/{chat}/members/{person}` | member whose role allows it | `?client_id` | `200` [`Members`] |

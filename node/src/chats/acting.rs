@@ -7,6 +7,7 @@ use crossport_protocol::event::{AdminDelete, Delete, Edit, Event, Message as Con
 use crossport_protocol::ids::{ChatId, EventId};
 use crossport_protocol::replicator::RecallError;
 
+use super::commands;
 use crate::api::facade::{Answer, Caller, Refused};
 use crate::api::types::{Code, Message};
 use crate::core::Core;
@@ -20,6 +21,7 @@ impl Core {
         message: String,
         reply_to: Option<&str>,
     ) -> Answer<(ChatId, Event)> {
+        let message = commands::meant(message)?;
         let chat = self.find_chat(text, &caller.user)?;
         let reply_to = reply_to
             .map(|id| self.replied_to(caller, &chat, id))

@@ -305,6 +305,10 @@ impl Core {
             }
             notice::COMPANY_ADDED if by_owner => company(ServiceKind::CompanyAdded),
             notice::COMPANY_REMOVED if by_owner => company(ServiceKind::CompanyRemoved),
+            notice::TITLE_CHANGED if by_owner => Some(Service {
+                title: Some(first.to_owned()),
+                ..line(ServiceKind::TitleChanged)
+            }),
             notice::CONTINUED => Some(Service {
                 chat: Some(first.parse::<ChatId>().ok()?.to_string()),
                 ..line(ServiceKind::Continued)

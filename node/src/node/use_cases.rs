@@ -14,11 +14,12 @@ use crate::api::facade::{
     TokenHash, UseCases,
 };
 use crate::api::types::{
-    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Company,
-    ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me, Members,
-    Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery,
-    Partner, Person, Ping, React, RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason,
-    SendMessage, Session, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
+    AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Commands,
+    Company, ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me,
+    Members, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page,
+    PageQuery, Partner, Person, Ping, React, RebuildReport, Receipts, Redeem, Repeatable, Reset,
+    ResetReason, SendMessage, Session, SetTopic, Status, User, UserActivation, VerifyPartner,
+    VerifyReport, Why,
 };
 use crate::changes::{Resume, Topic};
 use crate::core::{Core, Post};
@@ -364,6 +365,15 @@ impl UseCases for Node {
             Ok((chat, None, event))
         })
         .await
+    }
+
+    async fn set_topic(&self, caller: Caller, chat: String, topic: SetTopic) -> Answer<Chat> {
+        self.change(move |core| core.set_topic(caller, &chat, &topic))
+            .await
+    }
+
+    async fn commands(&self, caller: Caller) -> Answer<Commands> {
+        self.look(move |core| Ok(core.commands(caller))).await
     }
 
     async fn mark_read(&self, caller: Caller, chat: String, read: MarkRead) -> Answer<Chat> {

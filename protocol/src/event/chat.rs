@@ -19,6 +19,8 @@ pub mod notice {
     pub const COMPANY_REMOVED: u16 = 5;
     /// The author went on with a message of this chat in a new one (word: its id).
     pub const CONTINUED: u16 = 6;
+    /// The author gave the chat another title (word: the title). Counts from the chat's owner.
+    pub const TITLE_CHANGED: u16 = 7;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,5 +27,6 @@ mod hostile_shape;
 mod namespaces;
 mod offline;
 mod passing_on;
+mod slash;
 mod talking;
 mod words;

@@ -14,11 +14,11 @@ use crate::api::facade::{
 };
 use crate::api::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, ChatKind, Code,
-    Company, CompanyBadge, ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login,
-    MarkRead, Me, Members, Membership, Message, MessageDetail, MessageKind, MessagePage,
-    MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping, Progress, React,
-    RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage, Session, Status,
-    User, UserActivation, VerifyPartner, VerifyReport, Why,
+    Commands, Company, CompanyBadge, ConfigReport, Doctor, EditMessage, Forward, Invitation,
+    Invite, Login, MarkRead, Me, Members, Membership, Message, MessageDetail, MessageKind,
+    MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping,
+    Progress, React, RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage,
+    Session, SetTopic, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 
@@ -397,6 +397,14 @@ impl UseCases for Double {
             }
         }
     }
+    async fn set_topic(&self, _: Caller, chat: String, topic: SetTopic) -> Answer<Chat> {
+        self.no("set_topic", &[&chat, &topic.title])
+    }
+
+    async fn commands(&self, _: Caller) -> Answer<Commands> {
+        self.no("commands", &[])
+    }
+
     async fn mark_read(&self, _: Caller, chat: String, _: MarkRead) -> Answer<Chat> {
         self.no("mark_read", &[&chat])
     }

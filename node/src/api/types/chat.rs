@@ -149,6 +149,53 @@ pub struct AddMembers {
     pub people: Vec<String>,
 }
 
+/// `PUT /v0/chats/{chat}/topic`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetTopic {
+    pub client_id: String,
+    /// 1 to 200 characters.
+    pub title: String,
+}
+
+/// `GET /v0/commands`: what a composer offers on `/` (S21).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Commands {
+    pub commands: Vec<Command>,
+}
+
+/// A slash command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Command {
+    /// Without the slash.
+    pub name: String,
+    /// In the language of `Accept-Language`.
+    pub description: String,
+    /// What comes behind the name, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+    pub done_by: DoneBy,
+    /// What the client calls for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CommandCall>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DoneBy {
+    /// A way of writing: send the line as a message, the node makes of it what is meant.
+    Node,
+    /// The client does it, by `call` where there is one.
+    Client,
+}
+
+/// Method and path, with `{chat}` for the chat that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommandCall {
+    pub method: String,
+    pub path: String,
+}
+
 /// `POST /v0/chats/{chat}/read`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
