@@ -289,7 +289,14 @@ impl Client {
     }
 
     fn failure(&self, code: Code) -> Failure {
-        Failure::new(self.texts, code, &self.endpoint.to_string())
+        let failure = Failure::new(self.texts, code, &self.endpoint.to_string());
+        match (&self.endpoint, code) {
+            // Whoever asks over HTTP may not be who starts the node.
+            (Endpoint::Http(_), Code::NodeUnreachable) => {
+                failure.try_next(say!(self.texts, "reason-reach-node"))
+            }
+            _ => failure,
+        }
     }
 }
 

@@ -79,7 +79,7 @@ impl Credentials {
     pub fn profile(&self, name: Option<&str>) -> Result<(&str, &Profile), Failure> {
         let profiles = &self.content.profiles;
         let wanted = name.or(self.content.current.as_deref());
-        let missing = || Failure::new(self.texts, Code::NoCredentials, wanted.unwrap_or("-"));
+        let missing = || Failure::new(self.texts, Code::NoCredentials, wanted.unwrap_or("none"));
         let found = match wanted {
             Some(name) if profiles.contains_key(name) => profiles.get_key_value(name),
             Some(name) => {

@@ -5,7 +5,7 @@
 //! fails a test. It must not know any command.
 
 use crate::args::Cli;
-use clap::builder::StyledStr;
+use clap::builder::{Resettable, StyledStr};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use crossport_node::texts::Texts;
 use std::ffi::OsString;
@@ -13,6 +13,135 @@ use std::ffi::OsString;
 /// The whole command line in one language.
 pub fn localised(texts: &Texts) -> Command {
     localise(Cli::command(), "cli", texts)
+}
+
+/// Nouns by what one comes for. Whatever is in none of them is listed last.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("help-group-begin", &["demo", "up", "init"]),
+    (
+        "help-group-talk",
+        &[
+            "login", "logout", "whoami", "account", "contact", "chat", "msg",
+        ],
+    ),
+    (
+        "help-group-run",
+        &[
+            "status", "doctor", "user", "partner", "config", "audit", "metrics", "verify",
+            "rebuild",
+        ],
+    ),
+];
+
+/// The same as people see it: one compact form of a page, commands by what they are for, and the flags that every command
+/// takes told once.
+pub fn for_people(texts: &Texts, width: usize) -> Command {
+    let mut command = compact(localised(texts), "cli", texts).term_width(width);
+    // Gives the commands below their copies of the global flags.
+    command.build();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    let groups = groups(&command, texts, width);
+    for name in names {
+        command = command.mut_subcommand(name, |below| without_global_flags(below).hide(true));
+    }
+    let header = *command.get_styles().get_header();
+    let usage = texts.format("help-usage", &[]);
+    command
+        .override_usage("crossport [OPTIONS] <COMMAND>")
+        .help_template(format!(
+            "{{about-with-newline}}\n{header}{usage}{header:#} {{usage}}\n\n{groups}{{all-args}}{{after-help}}"
+        ))
+}
+
+/// Without clap's long form, which puts an empty line after every flag.
+fn compact(command: Command, key: &str, texts: &Texts) -> Command {
+    let header = *command.get_styles().get_header();
+    let title = |name: &str| texts.format(name, &[]);
+    let more = texts.attribute(key, "more", &[]);
+    let explained = if more.is_some() {
+        "\n{before-help}"
+    } else {
+        "\n"
+    };
+    let template = format!(
+        "{{about-with-newline}}{explained}{header}{}{header:#} {{usage}}\n\n{{all-args}}\n\n{header}{}:{header:#} crossport --help{{after-help}}",
+        title("help-usage"),
+        title("help-global"),
+    );
+    let mut command = command
+        .help_template(template)
+        .long_about(Resettable::<StyledStr>::Reset);
+    if let Some(more) = more {
+        command = command.before_help(more);
+    }
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    for name in names {
+        let key = format!("{key}-{name}");
+        command = command.mut_subcommand(name, |below| compact(below, &key, texts));
+    }
+    command
+}
+
+fn without_global_flags(command: Command) -> Command {
+    let mut command = command.mut_args(|argument| {
+        let is_global = argument.is_global_set();
+        argument.hide(is_global)
+    });
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    for name in names {
+        command = command.mut_subcommand(name, without_global_flags);
+    }
+    command
+}
+
+/// The commands of the first page.
+fn groups(command: &Command, texts: &Texts, width: usize) -> String {
+    let styles = command.get_styles();
+    let (header, literal) = (*styles.get_header(), *styles.get_literal());
+    let listed = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let all = || command.get_subcommands().map(Command::get_name);
+    let others: Vec<&str> = all().filter(|name| !listed(name)).collect();
+    let column = all().map(str::len).max().unwrap_or(0).saturating_add(4);
+    let mut page = String::new();
+    let others = [("help-group-more", others.as_slice())];
+    for (title, names) in GROUPS.iter().copied().chain(others) {
+        page.push_str(&format!("{header}{}{header:#}\n", texts.format(title, &[])));
+        for name in names {
+            let about = texts.format(&format!("cli-{name}"), &[]);
+            let about = wrapped(&about, width.saturating_sub(column), column);
+            let space = " ".repeat(column.saturating_sub(name.len()).saturating_sub(2));
+            page.push_str(&format!("  {literal}{name}{literal:#}{space}{about}\n"));
+        }
+        page.push('\n');
+    }
+    page
+}
+
+/// Words on lines of this width, all but the first indented.
+fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let (mut shown, mut length) = (String::new(), 0);
+    for word in text.split(' ') {
+        let word_length = word.chars().count();
+        if length > 0 && length + 1 + word_length > width {
+            shown.push_str(&format!("\n{}", " ".repeat(indent)));
+            length = 0;
+        } else if length > 0 {
+            shown.push(' ');
+            length += 1;
+        }
+        shown.push_str(word);
+        length += word_length;
+    }
+    shown
 }
 
 /// `crossport help chat send` is `crossport chat send --help`.
@@ -71,7 +200,11 @@ fn localise(command: Command, key: &str, texts: &Texts) -> Command {
         .action(ArgAction::Help);
     let help = help
         .help(title("help-help"))
-        .help_heading(title("help-options"))
+        .help_heading(title(if key == "cli" {
+            "help-global"
+        } else {
+            "help-options"
+        }))
         .display_order(1000);
     if key == "cli" {
         let version = Arg::new("version")
@@ -178,6 +311,7 @@ pub mod tests {
     fn the_tree_is_sound_in_both_languages() {
         for lang in Lang::ALL {
             localised(Texts::of(lang)).debug_assert();
+            for_people(Texts::of(lang), 80).debug_assert();
         }
     }
 
@@ -207,6 +341,7 @@ pub mod tests {
             let texts = Texts::of(lang);
             walk(&Cli::command(), "cli", &[], &mut |_, key, words| {
                 let examples = texts.attribute(key, "examples", &[]).unwrap_or_default();
+                let examples = examples.replace("\\\n", "");
                 let calls: Vec<&str> = examples
                     .lines()
                     .filter_map(|line| line.find("crossport ").and_then(|at| line.get(at..)))
@@ -221,7 +356,7 @@ pub mod tests {
                     let typed = help_noun_as_flag(
                         shell_words(call).into_iter().map(OsString::from).collect(),
                     );
-                    let parsed = localised(texts).try_get_matches_from(&typed);
+                    let parsed = for_people(texts, 80).try_get_matches_from(&typed);
                     let matches =
                         parsed.unwrap_or_else(|error| panic!("{key} in {lang:?}: {call}: {error}"));
                     let (mut called, mut below) = (Vec::new(), matches.subcommand());
@@ -256,8 +391,7 @@ pub mod tests {
     fn help_of_every_command() {
         for lang in Lang::ALL {
             let mut pages = String::new();
-            let mut tree = localised(Texts::of(lang)).term_width(100);
-            tree.build();
+            let tree = for_people(Texts::of(lang), 100);
             walk(&tree, "cli", &[], &mut |command, _, words| {
                 let page = command.clone().render_long_help();
                 pages.push_str(&format!(

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let typed = help::help_noun_as_flag(std::env::args_os().collect());
     let texts = language::chosen(&typed, |name| std::env::var(name).ok());
     let choice = language::color_choice(&typed);
-    let parsed = help::localised(texts)
+    let parsed = help::for_people(texts, output::help_width())
         .color(choice)
         .try_get_matches_from(&typed);
     let cli = match parsed.and_then(|matches| args::Cli::from_arg_matches(&matches)) {

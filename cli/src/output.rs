@@ -8,7 +8,7 @@ mod markup;
 mod time;
 mod visible;
 
-pub use cell::{Cell, Look, short_id};
+pub use cell::{Cell, Look, short_id, sign};
 pub use markup::rendered;
 pub use time::{clock, day, relative};
 pub use visible::{block, line};
@@ -21,6 +21,21 @@ use crossport_node::api::types::Code;
 use crossport_node::texts::Texts;
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write};
+
+/// Columns of a page of help: those of the terminal, up to what is still read with ease.
+pub fn help_width() -> usize {
+    let terminal = Table::new().width().map_or(HELP_COLUMNS_MAX, usize::from);
+    if terminal < HELP_COLUMNS_MIN {
+        HELP_COLUMNS_MAX
+    } else {
+        terminal.min(HELP_COLUMNS_MAX)
+    }
+}
+
+/// Longer lines lose the eye.
+const HELP_COLUMNS_MAX: usize = 100;
+/// Narrower than this is no real width.
+const HELP_COLUMNS_MIN: usize = 40;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +127,12 @@ impl Output {
             }
             Format::Table if items.is_empty() => self.hint("hint-nothing-here", &[]),
             Format::Table => {
+                // A column that says nothing takes room from those that do.
+                let says = |column: &&Column<T>| {
+                    let mut cells = items.iter().map(|item| (column.cell)(item));
+                    cells.any(|cell| !cell.is_empty())
+                };
+                let columns: Vec<&Column<T>> = columns.iter().filter(says).collect();
                 let titles: Vec<String> = columns
                     .iter()
                     .map(|column| self.look.texts.format(column.title, &[]))
@@ -195,6 +216,13 @@ impl Output {
         let written = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
         if let Err(error) = written {
             self.broken.get_or_insert(error);
+        }
+    }
+
+    /// An empty line between two blocks, for people.
+    pub fn gap(&mut self) {
+        if self.format == Format::Table {
+            self.print("");
         }
     }
 
@@ -291,7 +319,11 @@ impl Output {
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic);
-        match self.look.width {
+        let is_whole = rows
+            .iter()
+            .flatten()
+            .any(|cell| matches!(cell, Cell::Whole(_)));
+        match self.look.width.filter(|_| !is_whole) {
             Some(width) => table.set_width(width),
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };

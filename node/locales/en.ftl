@@ -100,7 +100,10 @@ problem-answer-unreadable = the answer from { $subject } is not Crossport's
     .try = crossport version
 problem-timed-out = { $subject } took too long
     .try = crossport doctor
-problem-no-credentials = nobody is signed in here as "{ $subject }"
+problem-no-credentials = { $subject ->
+    [none] nobody is signed in here
+   *[other] nobody is signed in here as "{ $subject }"
+}
     .try = crossport login, with the link from your administrator
 problem-credentials-unsafe = others can read the credentials in { $subject }
     .try = make the file private: chmod 600 FILE
@@ -125,6 +128,7 @@ reason-not-found = there is no such file or folder
 reason-permission-denied = permission denied
 reason-address-in-use = another program listens there
 reason-address-not-here = this machine has no such address
+reason-reach-node = look whether the node runs there, and whether the address is right
 reason-nobody-listens = nobody listens there
 reason-connection-broke = the connection broke off
 reason-no-answer = no answer in time
@@ -233,6 +237,9 @@ message-needs-newer = needs a newer version
 verdict-ok = ok
 verdict-warning = warning
 verdict-failed = failed
+audit-operator = operator (uid { $uid })
+audit-ticket = whoever had the ticket
+audit-node = the node itself
 receipt-stored = stored
 receipt-overdue = not delivered, overdue
 receipt-not-delivered = not delivered since
@@ -343,7 +350,7 @@ field-last-seen = Last seen
 field-chats = Chats
 field-lacks-since = Lacks since
 field-refusals = Refusals
-field-round-trip-us = Round trip, µs
+field-round-trip-us = Round trip
 field-ready = Ready
 field-api = API
 field-data-dir = Data folder
@@ -358,7 +365,7 @@ field-envelopes = Envelopes
 field-signatures = Signatures
 field-faults = Faults
 field-messages = Messages
-field-took-ms = Took, ms
+field-took-ms = Took
 field-chat = Chat
 field-author = Author
 field-sent = Sent
@@ -449,7 +456,10 @@ hint-activation = Give this link to that person; it works once. In a terminal: c
 hint-paste-link = Paste the link from your administrator, then Enter:
 hint-not-encrypted = { $address } is not encrypted: use an SSH tunnel, or the browser behind a proxy with TLS
 hint-invitation = Send the ticket to the other company. They run: crossport up --join TICKET, or crossport partner accept TICKET
-hint-verify = Compare the check words by telephone: crossport partner verify { $name }
+hint-verify = Compare the check words by telephone: crossport partner verify '{ $name }'
+hint-no-partner = Make a ticket for another company: crossport partner invite
+hint-no-contact = A partner's people appear once you share a chat: crossport chat new NICKNAME@COMPANY
+hint-no-chat = Write to somebody: crossport chat new NICKNAME@COMPANY
 hint-unknown-variable = { $name } is set and means nothing to Crossport
 hint-more = There is more: --cursor { $cursor }
 hint-older = There is more above: --before { $cursor }
@@ -474,7 +484,7 @@ check-disk = disk
 check-permissions = permissions
 check-listen = listens at
 check-partner = partner { $name }
-doctor-disk-free = { $mib } MiB free
+doctor-disk-free = { $free } free
 doctor-disk-try = free some space
 doctor-private = nobody else can read the data folder
 doctor-readable = others can read the data folder (mode { $mode })
@@ -663,6 +673,10 @@ help-commands = Commands
 help-arguments = Arguments
 help-options = Options
 help-global = Global options
+help-group-begin = To begin
+help-group-talk = To talk
+help-group-run = To run a node
+help-group-more = And also
 help-examples = Examples:
 help-help = Print help
 help-version = Print the version
@@ -730,7 +744,8 @@ cli-up = Start the node of a company, made first if it is not there
         # The second, on another machine, joining the first by its ticket
         crossport up --company Globex --join TICKET
         # A second node on the same machine
-        crossport up --data-dir ./globex --company Globex --api-listen 127.0.0.1:8470 --listen-tcp 127.0.0.1:8471 --listen-quic off
+        crossport up --data-dir ./globex --company Globex \
+            --api-listen 127.0.0.1:8470 --listen-tcp 127.0.0.1:8471 --listen-quic off
 
 cli-init = Make the company and its keys without starting the node
     .company = Name of the company
@@ -845,7 +860,7 @@ cli-partner-verify = Record that people compared the words
     .words = The words as they were read out; without them you are asked
     .examples =
         crossport partner verify globex
-        crossport partner verify globex apple river stone cloud
+        crossport partner verify globex lugnaz virlil jurlar togpuz gultal tizmal
 
 cli-partner-list = List partners
     .examples =

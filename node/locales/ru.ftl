@@ -99,7 +99,10 @@ problem-answer-unreadable = ответ от { $subject } не от Crossport
     .try = crossport version
 problem-timed-out = { $subject }: слишком долго
     .try = crossport doctor
-problem-no-credentials = здесь никто не вошёл как «{ $subject }»
+problem-no-credentials = { $subject ->
+    [none] здесь никто не вошёл
+   *[other] здесь никто не вошёл как «{ $subject }»
+}
     .try = crossport login со ссылкой от администратора
 problem-credentials-unsafe = учётные данные в { $subject } могут прочесть другие
     .try = закройте файл от других: chmod 600 ФАЙЛ
@@ -124,6 +127,7 @@ reason-not-found = такого файла или папки нет
 reason-permission-denied = доступ запрещён
 reason-address-in-use = там уже слушает другая программа
 reason-address-not-here = у этой машины нет такого адреса
+reason-reach-node = посмотрите, работает ли там узел и верен ли адрес
 reason-nobody-listens = там никто не слушает
 reason-connection-broke = связь оборвалась
 reason-no-answer = ответа вовремя не было
@@ -232,6 +236,9 @@ message-needs-newer = нужна новая версия
 verdict-ok = хорошо
 verdict-warning = внимание
 verdict-failed = плохо
+audit-operator = оператор (uid { $uid })
+audit-ticket = тот, у кого был билет
+audit-node = сам узел
 receipt-stored = сохранено
 receipt-overdue = не доставлено, просрочено
 receipt-not-delivered = не доставлено с
@@ -289,7 +296,7 @@ column-lacks-since = Не доставлено с
 column-administrator = Администратор
 column-activated = Активирован
 column-sessions = Сеансы
-column-since = С
+column-since = Начало
 column-time = Время
 column-who = Кто
 column-what = Что
@@ -329,7 +336,7 @@ field-nickname = Ник
 field-company = Компания
 field-administrator = Администратор
 field-device = Устройство
-field-since = С
+field-since = Начало
 field-link = Ссылка
 field-expires = Истекает
 field-ticket = Билет
@@ -344,7 +351,7 @@ field-last-seen = Последняя связь
 field-chats = Чаты
 field-lacks-since = Не доставлено с
 field-refusals = Отказы
-field-round-trip-us = Туда и обратно, мкс
+field-round-trip-us = Туда и обратно
 field-ready = Готов
 field-api = API
 field-data-dir = Папка данных
@@ -359,7 +366,7 @@ field-envelopes = Конверты
 field-signatures = Подписи
 field-faults = Ошибки
 field-messages = Сообщения
-field-took-ms = Заняло, мс
+field-took-ms = Заняло
 field-chat = Чат
 field-author = Автор
 field-sent = Отправлено
@@ -451,7 +458,10 @@ hint-activation = Передайте ссылку этому человеку, �
 hint-paste-link = Вставьте ссылку от администратора, затем Enter:
 hint-not-encrypted = { $address } без шифрования: используйте туннель SSH или браузер за прокси с TLS
 hint-invitation = Передайте билет другой компании. Там выполнят: crossport up --join TICKET или crossport partner accept TICKET
-hint-verify = Сверьте слова по телефону: crossport partner verify { $name }
+hint-verify = Сверьте слова по телефону: crossport partner verify '{ $name }'
+hint-no-partner = Выдайте билет другой компании: crossport partner invite
+hint-no-contact = Люди партнёра появятся, когда у вас будет общий чат: crossport chat new НИК@КОМПАНИЯ
+hint-no-chat = Напишите кому-нибудь: crossport chat new НИК@КОМПАНИЯ
 hint-unknown-variable = { $name } задана, но Crossport её не знает
 hint-more = Есть ещё: --cursor { $cursor }
 hint-older = Выше есть ещё: --before { $cursor }
@@ -476,7 +486,7 @@ check-disk = диск
 check-permissions = права доступа
 check-listen = адреса
 check-partner = партнёр { $name }
-doctor-disk-free = свободно { $mib } МиБ
+doctor-disk-free = свободно { $free }
 doctor-disk-try = освободите место
 doctor-private = папку данных не читает никто другой
 doctor-readable = папку данных могут читать другие (режим { $mode })
@@ -664,6 +674,10 @@ help-commands = Команды
 help-arguments = Аргументы
 help-options = Параметры
 help-global = Общие параметры
+help-group-begin = Начать
+help-group-talk = Общаться
+help-group-run = Вести узел
+help-group-more = А также
 help-examples = Примеры:
 help-help = Показать справку
 help-version = Показать версию
@@ -731,7 +745,8 @@ cli-up = Запустить узел компании, создав её, есл
         # Вторая, на другой машине, по билету первой
         crossport up --company Globex --join TICKET
         # Второй узел на той же машине
-        crossport up --data-dir ./globex --company Globex --api-listen 127.0.0.1:8470 --listen-tcp 127.0.0.1:8471 --listen-quic off
+        crossport up --data-dir ./globex --company Globex \
+            --api-listen 127.0.0.1:8470 --listen-tcp 127.0.0.1:8471 --listen-quic off
 
 cli-init = Создать компанию и её ключи, не запуская узел
     .company = Название компании
@@ -846,7 +861,7 @@ cli-partner-verify = Записать, что люди сверили слова
     .words = Слова, как их прочли; без них будет задан вопрос
     .examples =
         crossport partner verify globex
-        crossport partner verify globex apple river stone cloud
+        crossport partner verify globex lugnaz virlil jurlar togpuz gultal tizmal
 
 cli-partner-list = Перечислить партнёров
     .examples =

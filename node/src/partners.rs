@@ -305,7 +305,11 @@ impl Core {
                 lower.len() >= crate::api::types::ID_PREFIX_CHARS_MIN && id.starts_with(&lower);
             alias || name || prefix
         };
-        let matches: Vec<&Partner> = self.directory.partners().filter(named).collect();
+        let mut matches: Vec<&Partner> = self.directory.partners().filter(named).collect();
+        // One that ended does not stand in the way of the one that is meant.
+        if matches.len() > 1 && matches.iter().any(|partner| !partner.removed) {
+            matches.retain(|partner| !partner.removed);
+        }
         match matches.as_slice() {
             [partner] => Ok((*partner).clone()),
             [] => Err(Refused::new(Code::PartnerNotFound, text)),

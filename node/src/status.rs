@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::facade::{Answer, OnProgress, Operator};
 use crate::api::types::{Check, Doctor, IndexStatus, JournalStatus, Progress, Status, Verdict};
 use crate::core::{Core, now, time_text};
+use crate::network::Address;
 use crate::say;
 use crate::texts::Texts;
 
@@ -57,7 +58,7 @@ impl Core {
     fn check_disk(&self, texts: &Texts) -> Check {
         let free = self.free_bytes();
         let enough = free.is_some_and(|free| free >= FREE_WARNING_BYTES);
-        let mib = free.unwrap_or(0) / (1024 * 1024);
+        let free = texts.bytes(free.unwrap_or(0));
         Check {
             name: "disk".to_owned(),
             verdict: if enough {
@@ -65,7 +66,7 @@ impl Core {
             } else {
                 Verdict::Warning
             },
-            detail: say!(texts, "doctor-disk-free", mib = mib),
+            detail: say!(texts, "doctor-disk-free", free = free),
             try_next: (!enough).then(|| say!(texts, "doctor-disk-try")),
         }
     }
@@ -102,7 +103,7 @@ impl Core {
             } else {
                 Verdict::Ok
             },
-            detail: self.listening.join(" "),
+            detail: Address::for_people(&self.listening).join("; "),
             try_next: nowhere.then(|| say!(texts, "doctor-listen-try")),
         }
     }

@@ -129,6 +129,30 @@ impl Texts {
         }
     }
 
+    /// An amount in binary units with one decimal, as the language writes it.
+    pub fn bytes(&self, bytes: u64) -> String {
+        let units = ["size-bytes", "size-kib", "size-mib", "size-gib", "size-tib"];
+        let step = (bytes.max(1).ilog2() / 10).min(4);
+        let whole = 1_u64 << (10 * step);
+        let point = if self.lang == Lang::Ru { ',' } else { '.' };
+        let number = match step {
+            0 => bytes.to_string(),
+            _ => format!("{}{point}{}", bytes / whole, bytes % whole * 10 / whole),
+        };
+        let unit = units.get(step as usize).copied().unwrap_or("size-bytes");
+        self.format(unit, &[("number", FluentValue::from(number))])
+    }
+
+    /// Milliseconds with two digits that say something, as the language writes them.
+    pub fn milliseconds(&self, us: u64) -> String {
+        let point = if self.lang == Lang::Ru { ',' } else { '.' };
+        let number = match us {
+            0..10_000 => format!("{}{point}{:02}", us / 1000, us % 1000 / 10),
+            _ => (us / 1000).to_string(),
+        };
+        self.format("figure-ms", &[("number", FluentValue::from(number))])
+    }
+
     fn value<'a>(&self, value: &'a TextValue) -> FluentValue<'a> {
         match value {
             TextValue::Word(word) => FluentValue::from(word.as_str()),

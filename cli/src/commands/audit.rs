@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::errors::Failure;
 use crate::output::{Cell, Column};
 use clap::Args;
+use crossport_node::api::facade::Text;
 use crossport_node::api::types::{AuditEntry, Page};
 
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ const COLUMNS: &[Column<AuditEntry>] = &[
     },
     Column {
         title: "column-who",
-        cell: |entry| Cell::Text(entry.who.clone()),
+        cell: who,
     },
     Column {
         title: "column-what",
@@ -30,9 +31,35 @@ const COLUMNS: &[Column<AuditEntry>] = &[
     },
     Column {
         title: "column-subject",
-        cell: |entry| Cell::text(entry.subject.as_ref()),
+        cell: subject,
     },
 ];
+
+/// Operators and the node itself have words; people have ids.
+fn who(entry: &AuditEntry) -> Cell {
+    let plain = entry.who.clone();
+    let text = match plain.as_str() {
+        "node" => Text::key("audit-node"),
+        "ticket" => Text::key("audit-ticket"),
+        who => match who.strip_prefix("operator uid ") {
+            Some(uid) => Text::key("audit-operator").with("uid", uid),
+            None => return Cell::Text(plain),
+        },
+    };
+    Cell::Told { text, plain }
+}
+
+/// Companies and people are shown by the beginning of their ids, as everywhere.
+fn subject(entry: &AuditEntry) -> Cell {
+    let is_id = |text: &&String| {
+        let digits = text.replacen('.', "", 1);
+        digits.len() >= 64 && digits.chars().all(|c| c.is_ascii_hexdigit())
+    };
+    match entry.subject.as_ref().filter(is_id) {
+        Some(id) => Cell::Id(id.clone()),
+        None => Cell::text(entry.subject.as_ref()),
+    }
+}
 
 pub async fn audit(arguments: Audit, context: &mut Context) -> Result<(), Failure> {
     let limit = arguments.limit.to_string();

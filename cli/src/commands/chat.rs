@@ -286,6 +286,9 @@ async fn list(arguments: &List, context: &mut Context) -> Result<(), Failure> {
         late.for_each(|lag| chat_view::hint_lag(Some(chat), lag, context));
     }
     super::hint_next(page.next.as_deref(), context);
+    if page.items.is_empty() {
+        context.output.hint("hint-no-chat", &[]);
+    }
     Ok(())
 }
 

@@ -268,8 +268,8 @@ fn tell_receipt(receipt: &ReceiptChange, context: &mut Context) {
     if context.output.format != Format::Table {
         return;
     }
-    let look = &context.output.look;
-    let mark = look.mark(Some(receipt.mark), receipt.overdue);
+    // A hint has one style, and what stands in it is made harmless: colours of its parts would show as escapes.
+    let mark = crate::output::sign(Some(receipt.mark), receipt.overdue);
     let id = crate::output::short_id(&receipt.message);
     let (people, of) = (receipt.read_by.people.into(), receipt.read_by.of.into());
     let mut values = vec![("id", id.into()), ("mark", mark.into())];

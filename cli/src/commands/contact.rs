@@ -49,5 +49,9 @@ pub async fn run(verb: Contact, context: &mut Context) -> Result<(), Failure> {
     .await?;
     context
         .output
-        .list(&page, &page.items, |person| &person.id, COLUMNS)
+        .list(&page, &page.items, |person| &person.id, COLUMNS)?;
+    if page.items.is_empty() {
+        context.output.hint("hint-no-contact", &[]);
+    }
+    Ok(())
 }

@@ -37,7 +37,7 @@ pub async fn verify(context: &mut Context) -> Result<(), Failure> {
         ("field-signatures", Cell::Number(report.signatures)),
         ("field-chats", Cell::Number(report.chats)),
         ("field-faults", Cell::Number(report.faults_total)),
-        ("field-took-ms", Cell::Number(report.took_ms)),
+        ("field-took-ms", Cell::TookMs(report.took_ms)),
     ];
     context
         .output
@@ -71,7 +71,7 @@ pub async fn rebuild(context: &mut Context) -> Result<(), Failure> {
     let fields = [
         ("field-records", Cell::Number(report.records)),
         ("field-messages", Cell::Number(report.messages)),
-        ("field-took-ms", Cell::Number(report.took_ms)),
+        ("field-took-ms", Cell::TookMs(report.took_ms)),
     ];
     context
         .output

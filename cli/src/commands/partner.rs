@@ -125,20 +125,24 @@ async fn invite(arguments: Invite, context: &mut Context) -> Result<(), Failure>
         .operator()
         .write(Method::POST, "/v0/operator/partners/invitations", &body)
         .await?;
+    qr(&invitation.ticket, context);
     let fields = [
-        ("field-ticket", Cell::Text(invitation.ticket.clone())),
+        ("field-ticket", Cell::Whole(invitation.ticket.clone())),
         ("field-expires", Cell::Time(invitation.expires_at.clone())),
         (
             "field-words",
             Cell::Text(invitation.fingerprint_words.join(" ")),
         ),
-        ("field-addresses", Cell::Lines(invitation.addresses.clone())),
+        (
+            "field-addresses",
+            Cell::Addresses(invitation.addresses.clone()),
+        ),
     ];
     context
         .output
         .record(&invitation, &invitation.ticket, &fields)?;
+    context.output.gap();
     context.output.hint("hint-invitation", &[]);
-    qr(&invitation.ticket, context);
     Ok(())
 }
 
@@ -147,10 +151,14 @@ async fn accept(arguments: Accept, context: &mut Context) -> Result<(), Failure>
     let partner = join(ticket, arguments.alias, context).await?;
     let sentence = accepted(&partner, context);
     context.output.done(&partner, &partner.id, &sentence)?;
-    context
-        .output
-        .hint("hint-verify", &[("name", called(&partner).into())]);
+    hint_verify(&partner, context);
     Ok(())
+}
+
+/// What makes a partner certain.
+pub fn hint_verify(partner: &Row, context: &mut Context) {
+    let name = crate::output::line(called(partner));
+    context.output.hint("hint-verify", &[("name", name.into())]);
 }
 
 /// Accepts a ticket; `up --join` does the same.
@@ -225,7 +233,11 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
         super::whole_list(&context.operator(), "/v0/operator/partners", &[]).await?;
     context
         .output
-        .list(&page, &page.items, |partner| &partner.id, COLUMNS)
+        .list(&page, &page.items, |partner| &partner.id, COLUMNS)?;
+    if page.items.is_empty() {
+        context.output.hint("hint-no-partner", &[]);
+    }
+    Ok(())
 }
 
 async fn show(named: &Named, context: &mut Context) -> Result<(), Failure> {
@@ -259,7 +271,10 @@ async fn show(named: &Named, context: &mut Context) -> Result<(), Failure> {
         ),
         ("field-connected", Cell::yes(partner.connected)),
         ("field-transport", Cell::text(partner.transport.as_ref())),
-        ("field-addresses", Cell::Lines(partner.addresses.clone())),
+        (
+            "field-addresses",
+            Cell::Addresses(partner.addresses.clone()),
+        ),
         ("field-last-seen", Cell::time(partner.last_seen_at.as_ref())),
         ("field-chats", Cell::Number(partner.chats.into())),
         (
@@ -317,9 +332,9 @@ async fn ping(named: &Named, context: &mut Context) -> Result<(), Failure> {
         .write(Method::POST, &path(&named.partner, "ping"), &body)
         .await?;
     let fields = [
-        ("field-round-trip-us", Cell::Number(ping.round_trip_us)),
+        ("field-round-trip-us", Cell::Took(ping.round_trip_us)),
         ("field-transport", Cell::Text(ping.transport.clone())),
-        ("field-address", Cell::Text(ping.address.clone())),
+        ("field-address", Cell::Addresses(vec![ping.address.clone()])),
     ];
     context.output.record(&ping, &ping.partner, &fields)
 }

@@ -12,6 +12,7 @@ use clap::Args;
 use crossport_node::api::types::{Code, Login as Request, Me, Redeem as RedeemRequest, Session};
 use crossport_node::say;
 use hyper::Method;
+use std::io::IsTerminal as _;
 
 /// Where a node of this machine listens unless told otherwise.
 const NODE_HERE: &str = "http://127.0.0.1:8460";
@@ -58,7 +59,7 @@ pub async fn login(arguments: Login, context: &mut Context) -> Result<(), Failur
 
 /// Opens an account with the secret of a link.
 async fn redeem(arguments: Login, context: &mut Context) -> Result<(), Failure> {
-    if arguments.link.is_none() {
+    if arguments.link.is_none() && std::io::stdin().is_terminal() {
         context.output.hint("hint-paste-link", &[]);
     }
     let link = context.line_or_stdin(arguments.link)?;

@@ -66,11 +66,24 @@ pub fn version(context: &mut Context) -> Result<(), Failure> {
     )
 }
 
-/// A picture for a telephone's camera, on a terminal only. A text too long for a QR code has none, and needs none.
+/// Lines that stay free for what is printed below a picture.
+const LINES_BELOW: usize = 12;
+
+/// A picture for a telephone's camera, on a terminal that has room for it and for the words below. A text too long for a QR
+/// code has none, and needs none.
 pub fn qr(text: &str, context: &mut Context) {
-    if context.output.draws()
-        && let Ok(code) = fast_qr::QRBuilder::new(text).build()
-    {
-        context.output.picture(&code.to_str());
+    if !context.output.draws() {
+        return;
+    }
+    let Ok(size) = rustix::termios::tcgetwinsize(std::io::stderr()) else {
+        return;
+    };
+    if let Ok(code) = fast_qr::QRBuilder::new(text).build() {
+        let picture = code.to_str();
+        let columns = picture.lines().map(|line| line.chars().count()).max();
+        let lines = picture.lines().count().saturating_add(LINES_BELOW);
+        if columns.unwrap_or(0) <= size.ws_col.into() && lines <= size.ws_row.into() {
+            context.output.picture(&picture);
+        }
     }
 }

@@ -74,6 +74,28 @@ pub async fn status(context: &mut Context) -> Result<(), Failure> {
     show(&status, context)
 }
 
+/// A node that has just come up: what others need of it. Scripts get all of its status.
+pub fn introduce(status: &Status, context: &mut Context) -> Result<(), Failure> {
+    if context.output.format != crate::output::Format::Table {
+        return show(status, context);
+    }
+    let company = &status.company;
+    let fields = [
+        ("field-company", Cell::Text(company.name.clone())),
+        (
+            "field-words",
+            Cell::Text(company.fingerprint_words.join(" ")),
+        ),
+        (
+            "field-addresses",
+            Cell::Addresses(company.addresses.clone()),
+        ),
+        ("field-api", Cell::Text(status.api.clone())),
+        ("field-data-dir", Cell::Text(status.data_dir.clone())),
+    ];
+    context.output.record(status, &company.id, &fields)
+}
+
 /// The node in a few lines; its partners below on a terminal.
 pub fn show(status: &Status, context: &mut Context) -> Result<(), Failure> {
     let fields = [
@@ -86,7 +108,7 @@ pub fn show(status: &Status, context: &mut Context) -> Result<(), Failure> {
         ("field-ready", Cell::yes(status.ready)),
         (
             "field-addresses",
-            Cell::Lines(status.company.addresses.clone()),
+            Cell::Addresses(status.company.addresses.clone()),
         ),
         ("field-api", Cell::Text(status.api.clone())),
         ("field-data-dir", Cell::Text(status.data_dir.clone())),

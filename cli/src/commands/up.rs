@@ -15,6 +15,8 @@ use hyper::Method;
 use serde::Serialize;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// The `client_id` of the first administrator: a later start gives a new link while the old was not used, and never a
 /// second person.
@@ -149,14 +151,18 @@ async fn announce(arguments: &Up, context: &mut Context) -> Result<(), Failure> 
             partner: joined.as_ref(),
         });
     }
-    status::show(&status, context)?;
+    status::introduce(&status, context)?;
     if let Some(partner) = &joined {
+        context.output.gap();
         let sentence = partner::accepted(partner, context);
         context.output.print(&sentence);
+        partner::hint_verify(partner, context);
     }
     if let Some(activation) = &activation {
+        context.output.gap();
         user::show_activation(activation, context)?;
     }
+    context.output.gap();
     context.output.hint("hint-after-up", &[]);
     Ok(())
 }
@@ -230,6 +236,16 @@ fn login_name(user: Option<String>) -> String {
     .unwrap_or_else(|| "admin".to_owned())
 }
 
+/// `14:05:09` in the zone of whoever watches.
+struct Clock(jiff::tz::TimeZone);
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        let now = jiff::Timestamp::now().to_zoned_datetime(self.0.clone());
+        write!(writer, "{}", now.strftime("%H:%M:%S"))
+    }
+}
+
 fn log_to_stderr(filter: &str, format: LogFormat, context: &Context) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         context
@@ -241,6 +257,11 @@ fn log_to_stderr(filter: &str, format: LogFormat, context: &Context) -> Result<(
         .with_writer(std::io::stderr)
         .with_ansi(context.output.draws());
     let installed = match format {
+        // Whoever watches a terminal knows the day, and which program this is.
+        LogFormat::Text if context.output.draws() => builder
+            .with_timer(Clock(context.output.look.zone.clone()))
+            .with_target(false)
+            .try_init(),
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };

@@ -121,21 +121,22 @@ async fn reset(arguments: Reset, context: &mut Context) -> Result<(), Failure> {
 
 /// The link is the result; how to use it is a hint.
 pub fn show_activation(activation: &UserActivation, context: &mut Context) -> Result<(), Failure> {
+    qr(&activation.link, context);
     let fields = [
         (
             "field-nickname",
             Cell::Text(activation.user.person.nickname.clone()),
         ),
-        ("field-link", Cell::Text(activation.link.clone())),
+        ("field-link", Cell::Whole(activation.link.clone())),
         ("field-expires", Cell::Time(activation.expires_at.clone())),
     ];
     context
         .output
         .record(activation, &activation.link, &fields)?;
+    context.output.gap();
     context.output.hint(
         "hint-activation",
         &[("link", activation.link.as_str().into())],
     );
-    qr(&activation.link, context);
     Ok(())
 }

@@ -7,7 +7,9 @@ use anstyle::{Ansi256Color, Style};
 use comfy_table::{Attribute, CellAlignment, Color};
 use crossport_node::api::facade::Text;
 use crossport_node::api::types::{Mark, Person, Verdict};
-use crossport_node::texts::{FluentValue, Texts};
+use crossport_node::network::Address;
+use crossport_node::say;
+use crossport_node::texts::Texts;
 use jiff::{Timestamp, tz::TimeZone};
 
 /// Light brown: people and chats of other companies (S33). The badge says the same in words.
@@ -131,6 +133,14 @@ pub enum Cell {
         plain: String,
     },
     Lines(Vec<String>),
+    /// Where a node can be reached; people see them as they write them.
+    Addresses(Vec<String>),
+    /// Microseconds.
+    Took(u64),
+    /// Milliseconds.
+    TookMs(u64),
+    /// To be copied: never broken into lines by us.
+    Whole(String),
 }
 
 impl Cell {
@@ -146,8 +156,18 @@ impl Cell {
         Self::Word(if is { "word-yes" } else { "word-no" })
     }
 
-    pub const fn is_empty(&self) -> bool {
-        matches!(self, Self::Empty)
+    /// Shows nothing on a terminal.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty
+            | Self::Mark {
+                mark: None,
+                overdue: false,
+            } => true,
+            Self::Text(text) | Self::Snippet(text) => text.is_empty(),
+            Self::Lines(lines) | Self::Addresses(lines) => lines.is_empty(),
+            _ => false,
+        }
     }
 
     /// As a text, where numbers stand below nothing.
@@ -166,6 +186,7 @@ impl Cell {
             | Self::Id(text)
             | Self::Text(text)
             | Self::Snippet(text)
+            | Self::Whole(text)
             | Self::Told { plain: text, .. }
             | Self::Time(text) => line(text),
             Self::Shown(text) => text.replace('\n', "\\n").replace('\t', "\\t"),
@@ -173,7 +194,10 @@ impl Cell {
                 .split_once('-')
                 .map_or(*key, |(_, word)| word)
                 .replace('-', "_"),
-            Self::Number(number) | Self::Bytes(number) => number.to_string(),
+            Self::Number(number)
+            | Self::Bytes(number)
+            | Self::Took(number)
+            | Self::TookMs(number) => number.to_string(),
             Self::Person(person) => badged(person),
             Self::Named { name, .. } => line(name),
             Self::Mark { mark, overdue } => format!(
@@ -184,7 +208,7 @@ impl Cell {
             Self::Verdict(verdict) => verdict_key(*verdict)
                 .trim_start_matches("verdict-")
                 .to_owned(),
-            Self::Lines(lines) => lines
+            Self::Lines(lines) | Self::Addresses(lines) => lines
                 .iter()
                 .map(|text| line(text))
                 .collect::<Vec<_>>()
@@ -230,7 +254,7 @@ impl Cell {
             Self::Number(number) => {
                 comfy_table::Cell::new(number).set_alignment(CellAlignment::Right)
             }
-            Self::Bytes(bytes) => comfy_table::Cell::new(size(*bytes, look.texts)),
+            Self::Bytes(bytes) => comfy_table::Cell::new(look.texts.bytes(*bytes)),
             Self::Person(person) => brown(comfy_table::Cell::new(badged(person)), person.external),
             Self::Named { name, external } => brown(comfy_table::Cell::new(line(name)), *external),
             Self::Mark {
@@ -257,18 +281,22 @@ impl Cell {
                     .collect::<Vec<_>>()
                     .join("\n"),
             ),
-            Self::Empty | Self::Text(_) => comfy_table::Cell::new(self.plain()),
+            Self::Addresses(addresses) => Self::Lines(Address::for_people(addresses)).shown(look),
+            Self::Took(us) => comfy_table::Cell::new(look.texts.milliseconds(*us)),
+            Self::TookMs(ms) => comfy_table::Cell::new(say!(look.texts, "figure-ms", number = *ms)),
+            Self::Empty | Self::Text(_) | Self::Whole(_) => comfy_table::Cell::new(self.plain()),
         }
     }
 }
 
-/// The first digits of an id, with a message's place.
+/// The first digits of an id, with a message's place, or a person's within the company.
 pub fn short_id(id: &str) -> String {
     let (hash, place) = id
         .split_once('.')
         .map_or((id, None), |(hash, place)| (hash, Some(place)));
-    let hash: String = line(hash).chars().take(SHORT_ID_CHARS).collect();
-    place.map_or_else(|| hash.clone(), |place| format!("{hash}.{}", line(place)))
+    let short = |part: &str| line(part).chars().take(SHORT_ID_CHARS).collect::<String>();
+    let hash = short(hash);
+    place.map_or_else(|| hash.clone(), |place| format!("{hash}.{}", short(place)))
 }
 
 fn badged(person: &Person) -> String {
@@ -293,7 +321,7 @@ fn snippet(text: &str) -> String {
 }
 
 /// One hollow mark, one solid mark, two marks; an exclamation mark where amber cannot be seen (S12).
-fn sign(mark: Option<Mark>, overdue: bool) -> String {
+pub fn sign(mark: Option<Mark>, overdue: bool) -> String {
     let sign = match mark {
         None => "",
         Some(Mark::StoredHere) => "○",
@@ -318,22 +346,6 @@ const fn verdict_key(verdict: Verdict) -> &'static str {
         Verdict::Warning => "verdict-warning",
         Verdict::Failed => "verdict-failed",
     }
-}
-
-/// Binary units, one decimal.
-fn size(bytes: u64, texts: &Texts) -> String {
-    let units = ["size-bytes", "size-kib", "size-mib", "size-gib", "size-tib"];
-    let step = (bytes.max(1).ilog2() / 10).min(4);
-    let whole = 1_u64 << (10 * step);
-    let number = if step == 0 {
-        bytes.to_string()
-    } else {
-        format!("{}.{}", bytes / whole, bytes % whole * 10 / whole)
-    };
-    texts.format(
-        units.get(step as usize).copied().unwrap_or("size-bytes"),
-        &[("number", FluentValue::from(number))],
-    )
 }
 
 #[cfg(test)]
@@ -368,8 +380,9 @@ mod tests {
     #[test]
     fn sizes_have_units() {
         let texts = Texts::of(Lang::En);
-        assert_eq!(size(0, texts), "0 B");
-        assert_eq!(size(1_536, texts), "1.5 KiB");
-        assert_eq!(size(u64::MAX, texts), "16777215.9 TiB");
+        assert_eq!(texts.bytes(0), "0 B");
+        assert_eq!(texts.bytes(1_536), "1.5 KiB");
+        assert_eq!(texts.bytes(u64::MAX), "16777215.9 TiB");
+        assert_eq!(Texts::of(Lang::Ru).bytes(1_536), "1,5 КиБ");
     }
 }

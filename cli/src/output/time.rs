@@ -17,19 +17,24 @@ pub fn relative(text: &str, look: &Look) -> String {
     match seconds.unsigned_abs() {
         0..45 => say!(texts, "time-now"),
         seconds @ 45..5_400 if ahead => {
-            say!(texts, "time-minutes-ahead", count = seconds.div_ceil(60))
+            say!(texts, "time-minutes-ahead", count = nearest(seconds, 60))
         }
         seconds @ 5_400..129_600 if ahead => {
-            say!(texts, "time-hours-ahead", count = seconds.div_ceil(3_600))
+            say!(texts, "time-hours-ahead", count = nearest(seconds, 3_600))
         }
         seconds @ 129_600..2_592_000 if ahead => {
-            say!(texts, "time-days-ahead", count = seconds.div_ceil(86_400))
+            say!(texts, "time-days-ahead", count = nearest(seconds, 86_400))
         }
         seconds @ 45..5_400 => say!(texts, "time-minutes-ago", count = (seconds / 60).max(1)),
         seconds @ 5_400..129_600 => say!(texts, "time-hours-ago", count = seconds / 3_600),
         seconds @ 129_600..2_592_000 => say!(texts, "time-days-ago", count = seconds / 86_400),
         _ => day(text, look),
     }
+}
+
+/// What is ahead was named as a round time when it was made, a moment before or after this program's present.
+const fn nearest(seconds: u64, unit: u64) -> u64 {
+    (seconds + unit / 2) / unit
 }
 
 /// `14:05` in the reader's zone.
@@ -76,6 +81,8 @@ mod tests {
         check("2026-11-18T20:00:00.000Z", "5 days ago", "5 дней назад");
         check("2026-01-02T20:00:00.000Z", "2026-01-02", "2026-01-02");
         check("2026-11-24T19:00:00.000Z", "in 23 h", "через 23 ч");
+        check("2026-11-30T20:00:01.000Z", "in 7 days", "через 7 дней");
+        check("2026-11-30T19:59:59.000Z", "in 7 days", "через 7 дней");
         check(
             "yesterday\u{1b}[2J",
             "yesterday\\u{1b}[2J",

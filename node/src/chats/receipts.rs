@@ -8,6 +8,7 @@ use crossport_protocol::ids::{ChatId, CompanyId, Handle, Hash};
 use crate::api::facade::{Answer, Caller};
 use crate::api::types::{CompanyReceipt, Hop, HopStep, PersonReceipt, ReadBy, Receipts, Why};
 use crate::core::{Core, now, time_text};
+use crate::network::Address;
 use crate::say;
 use crate::store::Row;
 use crate::texts::Texts;
@@ -229,7 +230,7 @@ impl Core {
                 texts,
                 "road-linked",
                 transport = link.transport.as_str(),
-                address = link.address.as_str()
+                address = Address::for_people(std::slice::from_ref(&link.address)).join("")
             ),
             None => say!(texts, "road-no-link"),
         })

@@ -72,7 +72,8 @@ pub const KEYS: &[Key] = &[
     key("passphrase_file", Kind::Text, ""),
     // The node's own texts (service messages, log) have no reader whose language is known.
     key("lang", Kind::Choice(&["en", "ru"]), "en"),
-    key("log", Kind::Text, "info"),
+    // The network library tells at every start what `status` shows.
+    key("log", Kind::Text, "info,libp2p=warn"),
     key("log_format", Kind::Choice(&["text", "json"]), "text"),
     // Companies differ in what counts as late.
     key("overdue_after_s", Kind::Number(1, DAY_S), "300"),

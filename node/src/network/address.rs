@@ -119,6 +119,39 @@ impl Address {
         self.port
     }
 
+    /// Addresses as people write them, each place once with its transports: `192.0.2.1:8461 tcp, quic`. What is no address of
+    /// ours stays as it is.
+    pub fn for_people(addresses: &[String]) -> Vec<String> {
+        let mut places: Vec<(String, Vec<Transport>)> = Vec::new();
+        for text in addresses {
+            let (place, transport) = match text.parse::<Self>() {
+                Ok(address) => (address.place(), address.transport),
+                Err(_) => (text.clone(), None),
+            };
+            let held = places.iter_mut().find(|(held, _)| *held == place);
+            match held {
+                Some((_, transports)) => transports.extend(transport),
+                None => places.push((place, transport.into_iter().collect())),
+            }
+        }
+        let shown = places.into_iter().map(|(place, mut transports)| {
+            transports.sort_unstable();
+            transports.dedup();
+            let names: Vec<String> = transports.iter().map(Transport::to_string).collect();
+            format!("{place} {}", names.join(", "))
+                .trim_end()
+                .to_owned()
+        });
+        shown.collect()
+    }
+
+    fn place(&self) -> String {
+        match &self.host {
+            Host::Ip(ip) => SocketAddr::new(*ip, self.port).to_string(),
+            Host::Name(name) => format!("{name}:{}", self.port),
+        }
+    }
+
     fn multiaddrs(&self, ip: IpAddr) -> Vec<Multiaddr> {
         let transports = match self.transport {
             Some(transport) => vec![transport],

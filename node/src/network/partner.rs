@@ -299,7 +299,7 @@ impl Partner {
     ) -> Result<(), NobodyListens> {
         let context = self.context.clone();
         context.shared.counters.sessions_started.add(1);
-        tracing::info!(key = ?self.key, link = link.id, address = %link.address, dialed = link.dialed, "partner up");
+        tracing::debug!(key = ?self.key, link = link.id, address = %link.address, dialed = link.dialed, "partner up");
         // In the table before the event, so that whoever hears of the link can send on it.
         context.shared.links.insert(link.clone());
         let up = NetworkEvent::PartnerUp {
@@ -345,7 +345,7 @@ impl Partner {
         let reason = active.link.reason();
         self.context.shared.counters.sessions_ended.add(1);
         let (key, link, lasted) = (self.key, active.link.id, active.link.since.elapsed());
-        tracing::info!(?key, link, %reason, ?lasted, "partner down");
+        tracing::debug!(?key, link, %reason, ?lasted, "partner down");
         let refused = match &reason {
             DownReason::Refused(refused) => Some(*refused),
             _ => None,

@@ -257,7 +257,7 @@ impl Service {
         let Some(address) = Address::of_multiaddr(address) else {
             return;
         };
-        tracing::info!(%address, "listening");
+        tracing::debug!(%address, "listening");
         self.context
             .shared
             .addresses
