@@ -64,11 +64,7 @@ async fn write_on(story: &mut Story<'_>, cast: &mut Cast) -> Result<Vec<String>,
         } else {
             say!(texts, "demo-line-away-more", number = number)
         };
-        let author = if number % 3 == 2 {
-            &cast.alex
-        } else {
-            &cast.anna
-        };
+        let author = cast.author_of_missed(ids.len());
         let sent = author.send(&cast.group, &text).await?;
         story.check(
             "mark while Globex is gone",
@@ -86,8 +82,8 @@ async fn write_on(story: &mut Story<'_>, cast: &mut Cast) -> Result<Vec<String>,
 async fn undelivered(story: &mut Story<'_>, cast: &Cast, missed: &[String]) -> Result<(), Failure> {
     let texts = story.texts;
     let mut since = None;
-    for id in missed {
-        let receipts = cast.alex.receipts(id).await?;
+    for (number, id) in missed.iter().enumerate() {
+        let receipts = cast.author_of_missed(number).receipts(id).await?;
         let globex = receipts
             .companies
             .iter()

@@ -24,6 +24,15 @@ pub struct Cast {
 pub const PAGE: u32 = 200;
 
 impl Cast {
+    /// Who writes the missed message with this number, which begins with 0. Only the author sees who has it.
+    pub fn author_of_missed(&self, number: usize) -> &Person {
+        if number % 3 == 1 {
+            &self.alex
+        } else {
+            &self.anna
+        }
+    }
+
     pub fn everyone(&self) -> [&Person; 4] {
         [&self.anna, &self.alex, &self.boris, &self.bella]
     }

@@ -27,7 +27,7 @@ pub async fn evidence(story: &mut Story<'_>, cast: &Cast, missed: &Missed) -> Re
     story.act(say!(texts, "demo-act-evidence"))?;
     let mut statements = BTreeSet::new();
     for (number, id) in missed.ids.iter().enumerate() {
-        let receipts = cast.alex.receipts(id).await?;
+        let receipts = cast.author_of_missed(number).receipts(id).await?;
         let globex = receipts
             .companies
             .iter()
