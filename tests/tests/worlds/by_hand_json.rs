@@ -159,6 +159,9 @@ fn by_a_person(message: &str, link: &str) -> Vec<Case> {
         case("msg recall", anna, &[message]).refused("X0407"),
         case("msg receipts", anna, &[message]),
         case("msg why", anna, &[message]),
+        case("msg thread", anna, &[message]),
+        case("msg forward", anna, &[message, "alex"]),
+        case("chat topic", anna, &["Launch", "Launch"]),
         case("msg delete", anna, &[message]),
         case("chat leave", anna, &["Launch"]),
     ]
