@@ -10,6 +10,7 @@ mod chat_view;
 mod chat_watch;
 mod config;
 mod contact;
+mod device;
 mod init;
 mod journal;
 mod metrics;
@@ -18,6 +19,7 @@ mod partner;
 mod session;
 mod shell;
 mod status;
+mod token;
 mod up;
 mod user;
 
@@ -44,6 +46,10 @@ pub enum Command {
     Whoami,
     #[command(subcommand)]
     Account(account::Account),
+    #[command(subcommand)]
+    Device(device::Device),
+    #[command(subcommand)]
+    Token(token::Token),
     #[command(subcommand)]
     Partner(partner::Partner),
     #[command(subcommand)]
@@ -76,6 +82,8 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
         Command::Logout(arguments) => session::logout(arguments, context).await,
         Command::Whoami => session::whoami(context).await,
         Command::Account(verb) => account::run(verb, context).await,
+        Command::Device(verb) => device::run(verb, context).await,
+        Command::Token(verb) => token::run(verb, context).await,
         Command::Partner(verb) => partner::run(verb, context).await,
         Command::Contact(verb) => contact::run(verb, context).await,
         Command::Chat(verb) => chat::run(verb, context).await,

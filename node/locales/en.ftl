@@ -82,6 +82,8 @@ problem-nickname-taken = the nickname "{ $subject }" is taken
     .try = crossport user list
 problem-message-gone = this message is deleted
     .try = crossport chat show CHAT
+problem-not-there = there is no "{ $subject }" in your list
+    .try = look again: crossport device list, crossport token list
 problem-disk-full = the node's disk is full, nothing was accepted
     .try = free some space; the node goes on by itself
 problem-storage-failed = the node's disk failed, it is stopping so that nothing is lost
@@ -296,6 +298,11 @@ column-administrator = Administrator
 column-activated = Activated
 column-sessions = Sessions
 column-since = Since
+column-device = Device
+column-last-seen = Last used
+column-current = This one
+column-scopes = Scopes
+column-expires = Expires
 column-time = Time
 column-who = Who
 column-what = What
@@ -335,6 +342,8 @@ field-nickname = Nickname
 field-company = Company
 field-administrator = Administrator
 field-device = Device
+field-token = Token
+field-scopes = Scopes
 field-since = Since
 field-link = Link
 field-expires = Expires
@@ -452,6 +461,7 @@ password-too-short = { $count ->
 }
 token-lacks-scope = this token lacks the scope { $scope }
 done-password = the password is set; your other sessions have ended
+hint-token = This is the only time that the token is shown. A program sends it as: Authorization: Bearer TOKEN
 hint-activation = Give this link to that person; it works once. In a terminal: crossport login '{ $link }'
 hint-paste-link = Paste the link from your administrator, then Enter:
 hint-not-encrypted = { $address } is not encrypted: use an SSH tunnel, or the browser behind a proxy with TLS
@@ -833,6 +843,50 @@ cli-account-password = Set your password, or another one
     .examples =
         crossport account password
         cat passwords.txt | crossport account password
+
+cli-device = Devices on which you are signed in
+    .examples =
+        crossport device list
+        crossport device revoke --others
+
+cli-device-list = List the devices on which you are signed in
+    .examples =
+        crossport device list
+        crossport device ls --json
+
+cli-device-revoke = End the session of a device, or of all others
+    .more = It takes effect at once; what the device has open ends too.
+    .device = The beginning of its id
+    .others = All but this one
+    .examples =
+        crossport device revoke 3fa9
+        crossport device revoke --others
+
+cli-token = Tokens for your programs
+    .examples =
+        crossport token add backup --scope read
+        crossport token list
+
+cli-token-add = Make a token for a program and print it, once
+    .more = The program acts as you, as far as the scopes reach: read sees what you see, write acts in your chats, admin administers people if you may. No token reaches your password, devices or tokens.
+    .name = How you recognise it
+    .scope = What it reaches; may be given several times
+    .expires = When it becomes void: 90s, 15m, 2h, 7d; without it, never
+    .examples =
+        crossport token add backup --scope read --expires 90d
+        crossport token add bot --scope read --scope write -q
+
+cli-token-list = List the tokens of your programs
+    .examples =
+        crossport token list
+        crossport token ls --json
+
+cli-token-revoke = Make a token void
+    .more = It takes effect at once; what the program has open ends too.
+    .token = The beginning of its id
+    .examples =
+        crossport token revoke 3fa9
+        crossport --as boris token rm 3fa9
 
 cli-partner = Other companies
     .examples =

@@ -81,6 +81,8 @@ problem-nickname-taken = ник «{ $subject }» занят
     .try = crossport user list
 problem-message-gone = это сообщение удалено
     .try = crossport chat show ЧАТ
+problem-not-there = в вашем списке нет «{ $subject }»
+    .try = посмотрите ещё раз: crossport device list, crossport token list
 problem-disk-full = диск узла полон, ничего не принято
     .try = освободите место: узел продолжит сам
 problem-storage-failed = диск узла отказал, узел останавливается, чтобы ничего не потерять
@@ -297,6 +299,11 @@ column-administrator = Администратор
 column-activated = Активирован
 column-sessions = Сеансы
 column-since = Начало
+column-device = Устройство
+column-last-seen = Последний раз
+column-current = Это
+column-scopes = Права
+column-expires = Истекает
 column-time = Время
 column-who = Кто
 column-what = Что
@@ -335,6 +342,8 @@ field-alias = Как зовём
 field-nickname = Ник
 field-company = Компания
 field-administrator = Администратор
+field-token = Ключ
+field-scopes = Права
 field-device = Устройство
 field-since = Начало
 field-link = Ссылка
@@ -454,6 +463,7 @@ password-too-short = { $count ->
 }
 token-lacks-scope = у этого ключа нет права { $scope }
 done-password = пароль задан; другие ваши сеансы завершены
+hint-token = Этот ключ показан один раз. Программа передаёт его так: Authorization: Bearer TOKEN
 hint-activation = Передайте ссылку этому человеку, она сработает один раз. В терминале: crossport login '{ $link }'
 hint-paste-link = Вставьте ссылку от администратора, затем Enter:
 hint-not-encrypted = { $address } без шифрования: используйте туннель SSH или браузер за прокси с TLS
@@ -834,6 +844,50 @@ cli-account-password = Задать пароль или сменить его
     .examples =
         crossport account password
         cat passwords.txt | crossport account password
+
+cli-device = Устройства, с которых вы вошли
+    .examples =
+        crossport device list
+        crossport device revoke --others
+
+cli-device-list = Перечислить устройства, с которых вы вошли
+    .examples =
+        crossport device list
+        crossport device ls --json
+
+cli-device-revoke = Завершить сеанс устройства или всех остальных
+    .more = Действует сразу; всё, что открыто на устройстве, тоже завершится.
+    .device = Начало его номера
+    .others = Все, кроме этого
+    .examples =
+        crossport device revoke 3fa9
+        crossport device revoke --others
+
+cli-token = Ключи для ваших программ
+    .examples =
+        crossport token add backup --scope read
+        crossport token list
+
+cli-token-add = Создать ключ для программы и один раз его напечатать
+    .more = Программа действует от вашего имени в пределах прав: read видит то же, что вы, write действует в ваших чатах, admin управляет людьми, если это можно вам. Пароль, устройства и ключи не доступны ни одному ключу.
+    .name = По чему вы его узнаете
+    .scope = Какие права он даёт; можно указать несколько раз
+    .expires = Когда он перестанет действовать: 90s, 15m, 2h, 7d; иначе никогда
+    .examples =
+        crossport token add backup --scope read --expires 90d
+        crossport token add bot --scope read --scope write -q
+
+cli-token-list = Перечислить ключи ваших программ
+    .examples =
+        crossport token list
+        crossport token ls --json
+
+cli-token-revoke = Отозвать ключ
+    .more = Действует сразу; всё, что открыто у программы, тоже завершится.
+    .token = Начало его номера
+    .examples =
+        crossport token revoke 3fa9
+        crossport --as boris token rm 3fa9
 
 cli-partner = Другие компании
     .examples =

@@ -6,6 +6,7 @@
 //! [`serve`] opens two planes: the operator's unix socket and plain HTTP/1.1 on TCP for people. HTTP/1.1 without TLS is
 //! all there is on purpose: on loopback nothing else is needed, and beyond it a reverse proxy does certificates better.
 
+mod account;
 mod admission;
 mod chats;
 mod cookies;

@@ -25,13 +25,14 @@ use crossport_protocol::replicator::{
     Context, Output, ProtocolBreach, Replicator, Send as Outgoing,
 };
 
+use crate::api::facade::Scopes;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::keystore::Keystore;
 use crate::metrics::{Metrics, Side};
-use crate::node::SignedIn;
 use crate::partners::NetworkWish;
+use crate::people::signed_in::{Access, SignedIn};
 use crate::random::OsRandom;
 use crate::store::{Store, StoreError};
 
@@ -86,6 +87,8 @@ pub struct Core {
     pub changes: Changes,
     pub metrics: Metrics,
     pub signed_in: SignedIn,
+    /// When sessions were last looked through.
+    pub(crate) sessions_kept: Time,
     /// Addresses that this node listens on.
     pub listening: Vec<String>,
     pub network_wishes: Vec<NetworkWish>,
@@ -168,12 +171,7 @@ impl Core {
             generation,
         } = parts;
         let directory = Directory::read(&store);
-        let signed_in = SignedIn::default();
-        for user in directory.users() {
-            for (session, _) in directory.sessions_of(user.local) {
-                signed_in.insert(*session, user.local, user.administrator);
-            }
-        }
+        let signed_in = who_is_signed_in(&directory);
         Core {
             config,
             replicator,
@@ -183,6 +181,7 @@ impl Core {
             changes: Changes::new(boot),
             metrics,
             signed_in,
+            sessions_kept: Time(0),
             listening: Vec::new(),
             network_wishes: Vec::new(),
             links: BTreeMap::new(),
@@ -451,8 +450,36 @@ impl Core {
 
     pub fn tick(&mut self) {
         self.replicate(|replicator, cx| replicator.tick(cx));
+        self.keep_sessions();
         self.judge_deadlines();
     }
+}
+
+/// Everybody whose session or token outlived the last stop.
+fn who_is_signed_in(directory: &Directory) -> SignedIn {
+    let signed_in = SignedIn::default();
+    for user in directory.users() {
+        let access = Access {
+            user: user.local,
+            administrator: user.administrator,
+            scopes: Scopes::ALL,
+            expires: None,
+        };
+        for (session, _) in directory.sessions_of(user.local) {
+            signed_in.insert(*session, access);
+        }
+        let held = directory.tokens();
+        for (hash, token) in held.filter(|(_, token)| token.user == user.local) {
+            let (scopes, expires) = (Scopes::of_bits(token.scopes), token.expires);
+            let access = Access {
+                scopes,
+                expires,
+                ..access
+            };
+            signed_in.insert(*hash, access);
+        }
+    }
+    signed_in
 }
 
 /// The node stays up: nothing was kept, and it works again once there is space.

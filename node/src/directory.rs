@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::store::Store;
 
-pub use accounts::Password;
+pub use accounts::{Password, Token};
 
 const USER: u8 = b'u';
 const SESSION: u8 = b's';
@@ -81,6 +81,8 @@ pub struct Directory {
     partners: BTreeMap<CompanyId, Partner>,
     tickets: BTreeMap<SecretHash, IssuedTicket>,
     passwords: BTreeMap<LocalId, Password>,
+    tokens: BTreeMap<SecretHash, Token>,
+    seen: BTreeMap<SecretHash, Time>,
 }
 
 impl Directory {
@@ -91,6 +93,8 @@ impl Directory {
             partners: read_all(store, PARTNER, CompanyId),
             tickets: read_all(store, TICKET, |hash| hash),
             passwords: read_all(store, accounts::PASSWORD, LocalId),
+            tokens: read_all(store, accounts::TOKEN, |hash| hash),
+            seen: read_all(store, accounts::SEEN, |hash| hash),
         }
     }
 

@@ -9,22 +9,23 @@ mod starting;
 mod use_cases;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossport_protocol::ids::{CompanyId, LocalId, NodeKey};
+use crossport_protocol::ids::{CompanyId, NodeKey};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::api::facade::{Answer, Refused, TokenHash};
+use crate::api::facade::{Answer, Refused};
 use crate::api::types::Code;
 use crate::core::{AfterCommit, Core, LiveLink, RoundDone, now};
 use crate::metrics::{Metrics, Side};
 use crate::network::{Address, NetworkEvent, NetworkHandle, NodeKey as PeerKey, RefusedReason};
 use crate::partners::NetworkWish;
 use crate::people::passwords::Hashing;
+use crate::people::signed_in::SignedIn;
 use crate::store::StoreError;
 
 use sending::{Sending, Sent};
@@ -56,34 +57,6 @@ pub(crate) enum Input {
     Room(CompanyId, u64),
     Tick,
     Stop,
-}
-
-/// Who is signed in: asked for every request, so it is shared instead of asked of the core.
-#[derive(Debug, Clone, Default)]
-pub struct SignedIn(Arc<RwLock<HashMap<TokenHash, (LocalId, bool)>>>);
-
-impl SignedIn {
-    pub fn insert(&self, session: TokenHash, user: LocalId, administrator: bool) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(session, (user, administrator));
-    }
-
-    pub fn remove(&self, session: &TokenHash) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(session);
-    }
-
-    pub fn find(&self, session: &TokenHash) -> Option<(LocalId, bool)> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(session)
-            .copied()
-    }
 }
 
 /// A handle on a running node.

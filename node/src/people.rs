@@ -4,8 +4,11 @@
 //! only be reset, which ends every session, is audited, and is announced in the person's chats.
 
 mod accounts;
+mod devices;
 pub mod passwords;
 mod sessions;
+pub mod signed_in;
+mod tokens;
 
 use sha2::{Digest, Sha256};
 

@@ -20,10 +20,11 @@ use futures::stream::BoxStream;
 
 use super::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Commands,
-    Company, ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me,
-    Members, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page,
-    PageQuery, Partner, Person, Ping, Progress, React, RebuildReport, Receipts, Redeem, Repeatable,
-    SendMessage, Session, SetTopic, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
+    Company, ConfigReport, Device, Doctor, EditMessage, Forward, Invitation, Invite, Login,
+    MadeToken, MarkRead, Me, Members, Message, MessageDetail, MessagePage, MessagePageQuery,
+    NewChat, NewToken, NewUser, Page, PageQuery, Partner, Person, Ping, ProgramToken, Progress,
+    React, RebuildReport, Receipts, Redeem, Repeatable, SendMessage, Session, SetTopic, Status,
+    User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 pub use crate::texts::Lang;
@@ -47,6 +48,15 @@ impl Scopes {
     /// The person's own account: password, devices, tokens. No token has it, or whoever found one could make it permanent.
     pub const ACCOUNT: Scopes = Scopes(8);
     pub const ALL: Scopes = Scopes(15);
+
+    /// As they are kept.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub const fn of_bits(bits: u8) -> Scopes {
+        Scopes(bits & Scopes::ALL.0)
+    }
 
     pub const fn contains(self, other: Scopes) -> bool {
         self.0 & other.0 == other.0
@@ -397,6 +407,30 @@ pub trait UseCases: Clone + Send + Sync + 'static {
         caller: Caller,
         change: ChangePassword,
     ) -> impl Future<Output = Answer<()>> + Send;
+    fn devices(&self, caller: Caller) -> impl Future<Output = Answer<Page<Device>>> + Send;
+    fn revoke_device(
+        &self,
+        caller: Caller,
+        device: String,
+        write: Repeatable,
+    ) -> impl Future<Output = Answer<Page<Device>>> + Send;
+    fn revoke_other_devices(
+        &self,
+        caller: Caller,
+        write: Repeatable,
+    ) -> impl Future<Output = Answer<Page<Device>>> + Send;
+    fn tokens(&self, caller: Caller) -> impl Future<Output = Answer<Page<ProgramToken>>> + Send;
+    fn add_token(
+        &self,
+        caller: Caller,
+        token: NewToken,
+    ) -> impl Future<Output = Answer<MadeToken>> + Send;
+    fn revoke_token(
+        &self,
+        caller: Caller,
+        token: String,
+        write: Repeatable,
+    ) -> impl Future<Output = Answer<Page<ProgramToken>>> + Send;
     fn contacts(
         &self,
         caller: Caller,

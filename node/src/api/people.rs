@@ -1,4 +1,4 @@
-//! A person's session and account, and the people they know; and the addresses that anyone may ask.
+//! A person's session and the people they know; and the addresses that anyone may ask.
 //!
 //! Must not decide anything: each handler reads its arguments, calls one use case, and hands the answer on.
 
@@ -14,8 +14,7 @@ use super::extract::{Asker, Body, UrlQuery};
 use super::facade::{Answer, Caller, Refused, UseCases};
 use super::table::{Table, Who};
 use super::types::{
-    BrowserSession, ChangePassword, Code, Login, Me, Page, PageQuery, Person, Redeem, Session,
-    SignedIn,
+    BrowserSession, Code, Login, Me, Page, PageQuery, Person, Redeem, Session, SignedIn,
 };
 use super::{Api, cookies};
 
@@ -30,7 +29,6 @@ pub(super) fn add<N: UseCases>(table: &mut Table<N>) {
     table.add(Who::Anyone, __path_login, login::<N>);
     table.add(Who::PERSON, __path_logout, logout::<N>);
     table.add(Who::PERSON, __path_me, me::<N>);
-    table.add(Who::ACCOUNT, __path_change_password, change_password::<N>);
     table.add(Who::READ, __path_contacts, contacts::<N>);
 }
 
@@ -135,18 +133,6 @@ async fn logout<N: UseCases>(
         response.headers_mut().insert(header::SET_COOKIE, closed);
     }
     Ok(response)
-}
-
-/// Sets a password, or another; the person's other sessions end.
-#[utoipa::path(post, path = "/v0/me/password", tag = "people", request_body = ChangePassword,
-    responses((status = 204)))]
-async fn change_password<N: UseCases>(
-    State(api): Node<N>,
-    caller: Caller,
-    Body(change): Body<ChangePassword>,
-) -> Answer<StatusCode> {
-    api.node.change_password(caller, change).await?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who is signed in.

@@ -11,7 +11,7 @@ use super::Api;
 use super::facade::UseCases;
 use super::settings::Settings;
 use super::table::{Routes, Table};
-use super::{chats, edge, feed, messages, operator, people, users};
+use super::{account, chats, edge, feed, messages, operator, people, users};
 
 /// What is served where.
 pub(super) struct Planes<N> {
@@ -36,6 +36,7 @@ pub(super) fn planes<N: UseCases>(node: &N, settings: &Settings) -> Planes<N> {
 pub(super) fn routes<N: UseCases>(node: &N, settings: &Settings) -> Routes<N> {
     let mut table = Table::new(node.metrics().clone(), settings.request_timeout);
     people::add(&mut table);
+    account::add(&mut table);
     chats::add(&mut table);
     messages::add(&mut table);
     feed::add(&mut table);

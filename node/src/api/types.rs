@@ -53,6 +53,11 @@
 //! | `POST /v0/logout` | signed in | | `204`; this token is void |
 //! | `GET /v0/me` | signed in | | `200` [`Me`] |
 //! | `POST /v0/me/password` | signed in | [`ChangePassword`] | `204`; the person's other sessions end; `403 X0204` |
+//! | `GET /v0/me/devices` | signed in | | `200` [`Page`]`<`[`Device`]`>` |
+//! | `DELETE /v0/me/devices/{device}` | signed in | `?client_id` | `200` what is left; its session and its streams end |
+//! | `DELETE /v0/me/devices` | signed in | `?client_id` | `200` what is left: this one |
+//! | `GET /v0/me/tokens`, `POST /v0/me/tokens` | signed in | [`NewToken`] | `200` [`Page`]`<`[`ProgramToken`]`>`, `201` [`MadeToken`] |
+//! | `DELETE /v0/me/tokens/{token}` | signed in | `?client_id` | `200` what is left |
 //! | `GET /v0/users`, `POST /v0/users`, `POST /v0/users/{user}/reset` | administrator | as on the operator plane | as on the operator plane |
 //! | `GET /v0/contacts` | signed in | `?query&cursor&limit` | `200` [`Page`]`<`[`Person`]`>`: colleagues and known partner people |
 //! | `GET /v0/chats` | signed in | `?cursor&limit` | `200` [`Page`]`<`[`Chat`]`>`, last message first, own chats only |
@@ -95,6 +100,7 @@
 //! - Unknown fields in requests are refused, so that a misspelt option never passes silently; clients ignore unknown
 //!   fields in answers, so that a node may be newer than its client.
 
+mod account;
 mod change;
 mod chat;
 mod message;
@@ -103,6 +109,7 @@ mod person;
 mod problem;
 mod token;
 
+pub use account::*;
 pub use change::*;
 pub use chat::*;
 pub use message::*;

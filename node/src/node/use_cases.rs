@@ -10,19 +10,19 @@ use futures::StreamExt;
 
 use super::{Input, Node, parsed};
 use crate::api::facade::{
-    Answer, By, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, Scopes,
-    TokenHash, UseCases,
+    Answer, By, Caller, Feed, FeedItem, Lang, Made, OnProgress, Operator, Refused, TokenHash,
+    UseCases,
 };
 use crate::api::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, Code, Commands,
-    Company, ConfigReport, Doctor, EditMessage, Forward, Invitation, Invite, Login, MarkRead, Me,
-    Members, Message, MessageDetail, MessagePage, MessagePageQuery, NewChat, NewUser, Page,
-    PageQuery, Partner, Person, Ping, React, RebuildReport, Receipts, Redeem, Repeatable, Reset,
-    ResetReason, SendMessage, Session, SetTopic, Status, User, UserActivation, VerifyPartner,
-    VerifyReport, Why,
+    Company, ConfigReport, Device, Doctor, EditMessage, Forward, Invitation, Invite, Login,
+    MadeToken, MarkRead, Me, Members, Message, MessageDetail, MessagePage, MessagePageQuery,
+    NewChat, NewToken, NewUser, Page, PageQuery, Partner, Person, Ping, ProgramToken, React,
+    RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage, Session,
+    SetTopic, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::changes::{Resume, Topic};
-use crate::core::{Core, Post};
+use crate::core::{Core, Post, now};
 use crate::metrics::Metrics;
 use crate::network::NodeKey as PeerKey;
 use crate::paging;
@@ -95,12 +95,12 @@ impl UseCases for Node {
     }
 
     async fn authenticate(&self, token: TokenHash, lang: Lang) -> Answer<Option<Caller>> {
-        let found = self.signed_in.find(&token);
-        Ok(found.map(|(user, administrator)| Caller {
-            user,
+        let found = self.signed_in.used(&token, now());
+        Ok(found.map(|access| Caller {
+            user: access.user,
             session: token,
-            administrator,
-            scopes: Scopes::ALL,
+            administrator: access.administrator,
+            scopes: access.scopes,
             lang,
         }))
     }
@@ -322,6 +322,48 @@ impl UseCases for Node {
         self.set_password(caller, change).await
     }
 
+    async fn devices(&self, caller: Caller) -> Answer<Page<Device>> {
+        self.look(move |core| Ok(core.devices(caller))).await
+    }
+
+    async fn revoke_device(
+        &self,
+        caller: Caller,
+        device: String,
+        _write: Repeatable,
+    ) -> Answer<Page<Device>> {
+        self.change(move |core| core.revoke_device(caller, &device))
+            .await
+    }
+
+    async fn revoke_other_devices(
+        &self,
+        caller: Caller,
+        _write: Repeatable,
+    ) -> Answer<Page<Device>> {
+        self.change(move |core| Ok(core.revoke_other_devices(caller)))
+            .await
+    }
+
+    async fn tokens(&self, caller: Caller) -> Answer<Page<ProgramToken>> {
+        self.look(move |core| Ok(core.tokens(caller))).await
+    }
+
+    async fn add_token(&self, caller: Caller, token: NewToken) -> Answer<MadeToken> {
+        self.change(move |core| core.add_token(caller, &token))
+            .await
+    }
+
+    async fn revoke_token(
+        &self,
+        caller: Caller,
+        token: String,
+        _write: Repeatable,
+    ) -> Answer<Page<ProgramToken>> {
+        self.change(move |core| core.revoke_token(caller, &token))
+            .await
+    }
+
     async fn contacts(&self, caller: Caller, page: PageQuery) -> Answer<Page<Person>> {
         self.look(move |core| core.contacts(caller, &page)).await
     }
@@ -478,7 +520,7 @@ impl UseCases for Node {
         let (first, receiver) = self
             .change(move |core| {
                 // Asked for before the session ended, a stream would live on after it.
-                if core.signed_in.find(&caller.session).is_none() {
+                if core.signed_in.find(&caller.session, now()).is_none() {
                     return Err(Code::NotSignedIn.into());
                 }
                 let chat = chat

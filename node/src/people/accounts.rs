@@ -54,7 +54,7 @@ impl Core {
         Ok(self.issue_secret(user))
     }
 
-    /// Ends every session of a person, forgets their password, and issues a new one-time secret.
+    /// Ends every session and token of a person, forgets their password, and issues a new one-time secret.
     pub fn reset_user(&mut self, by: By, name: &str, client_id: &str) -> Answer<UserActivation> {
         self.check_administers(by)?;
         let user = self.find_user(name)?;
@@ -66,6 +66,7 @@ impl Core {
             };
         }
         self.end_sessions(user.local, None);
+        self.end_tokens(user.local);
         self.directory
             .put_password(&mut self.store, user.local, None);
         self.audit(

@@ -4,8 +4,9 @@
 
 use crossport_protocol::ids::LocalId;
 
+use super::signed_in::Access;
 use super::{new_secret, secret_hash};
-use crate::api::facade::{Answer, Caller, Refused, TokenHash};
+use crate::api::facade::{Answer, Caller, Refused, Scopes, TokenHash};
 use crate::api::types::{Code, Me, Session as ApiSession};
 use crate::core::{Core, now, time_text};
 use crate::directory::{Password, Session, User};
@@ -38,6 +39,7 @@ impl Core {
     }
 
     pub(super) fn open_session(&mut self, user: &User, device: &str) -> ApiSession {
+        self.make_room_for_device(user.local);
         let token = new_secret();
         let session = Session {
             user: user.local,
@@ -47,7 +49,13 @@ impl Core {
         let hash = secret_hash(&token);
         self.directory
             .open_session(&mut self.store, hash, session.clone());
-        self.signed_in.insert(hash, user.local, user.administrator);
+        let access = Access {
+            user: user.local,
+            administrator: user.administrator,
+            scopes: Scopes::ALL,
+            expires: None,
+        };
+        self.signed_in.insert(hash, access);
         let me = self.me_of(user, &session);
         ApiSession { token, me }
     }
@@ -86,8 +94,14 @@ impl Core {
         }
     }
 
-    fn end_session(&mut self, hash: &TokenHash) {
-        self.directory.end_session(&mut self.store, hash);
+    /// Ends a session or a token.
+    pub(super) fn end_session(&mut self, hash: &TokenHash) {
+        if self.directory.token(hash).is_some() {
+            self.directory.put_token(&mut self.store, *hash, None);
+        } else {
+            self.directory.end_session(&mut self.store, hash);
+        }
+        self.directory.forget_seen(&mut self.store, hash);
         // Before the streams end: a client comes back at once, and must not find the door still open.
         self.signed_in.remove(hash);
         self.changes.end_session(hash);
@@ -98,12 +112,19 @@ impl Core {
     }
 
     pub fn me(&self, caller: Caller) -> Answer<Me> {
-        let session = self
-            .directory
-            .session(&caller.session)
-            .ok_or(Code::NotSignedIn)?;
         let user = self.directory.user(&caller.user).ok_or(Code::NotSignedIn)?;
-        Ok(self.me_of(user, session))
+        let (directory, hash) = (&self.directory, &caller.session);
+        if let Some(session) = directory.session(hash) {
+            return Ok(self.me_of(user, session));
+        }
+        // A program is its token, as far as lists go.
+        let token = directory.token(hash).ok_or(Code::NotSignedIn)?;
+        let session = Session {
+            user: user.local,
+            device: token.name.clone(),
+            since: token.since,
+        };
+        Ok(self.me_of(user, &session))
     }
 
     fn me_of(&self, user: &User, session: &Session) -> Me {

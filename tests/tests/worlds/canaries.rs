@@ -25,6 +25,7 @@ const OTHER_NICKNAME: &str = "bluthaenfling";
 const CHOSEN_NAME: &str = "Amalie Zilpzalp-Fitis";
 const PASSWORD: &str = "Kleiber-klettern-kopfueber-42";
 const SECOND_PASSWORD: &str = "Baumlaeufer-nur-hinauf-43";
+const TOKEN_NAME: &str = "Haubentaucher-Sicherung";
 const DEVICE: &str = "Wendehals-Laptop";
 const PARTNER: &str = "Seidenschwanz GmbH";
 const OWNER: &str = "Mauersegler AG";
@@ -48,6 +49,7 @@ fn nothing_that_people_say_or_are_called_is_readable_on_the_disk() -> Result<()>
         ("nickname", NICKNAME),
         ("partner's nickname", OTHER_NICKNAME),
         ("device", DEVICE),
+        ("name of a token", TOKEN_NAME),
         ("name that was chosen", CHOSEN_NAME),
         ("password", PASSWORD),
         ("second password", SECOND_PASSWORD),
@@ -151,10 +153,22 @@ fn talk(owner: &mut Company, partner: &mut Company, canaries: &mut Canaries) -> 
     let address = link.split('#').next().context("an address")?;
     let login = ["login", "--user", NICKNAME, address];
     by_owner(&login, SECOND_PASSWORD)?;
+    let made = owner.ask(
+        Some(NICKNAME),
+        &["token", "add", TOKEN_NAME, "--scope", "read"],
+    )?;
+    canaries.push((
+        "token of a program".to_owned(),
+        text(&made, "secret")?.to_owned(),
+    ));
     let refused = by_owner(&login, PASSWORD);
     ensure!(refused.is_err(), "the old password opens the account");
     let secret = text(&activation, "secret")?.to_owned();
     canaries.push(("secret of the reset".to_owned(), secret));
+    refused_and_logged(owner)
+}
+
+fn refused_and_logged(owner: &Company) -> Result<()> {
     // Refusals are logged too: they must not repeat what they refuse.
     let refused = owner.ask(Some(NICKNAME), &["chat", "send", "no-such-chat", MESSAGE]);
     ensure!(refused.is_err(), "a chat that is not there took a message");

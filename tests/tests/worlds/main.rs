@@ -13,6 +13,7 @@ mod by_hand_operator;
 mod by_hand_waiting;
 mod canaries;
 mod crash;
+mod devices;
 mod disk;
 mod hostile_content;
 mod hostile_identity;

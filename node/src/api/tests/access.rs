@@ -7,6 +7,7 @@ use super::World;
 use super::double::{ANNA, Double, OLGA};
 use crate::api::Settings;
 use crate::api::edge::Endpoint;
+use crate::api::facade::Scopes;
 use crate::api::routes::routes;
 use crate::api::table::Who;
 
@@ -19,7 +20,9 @@ pub(super) fn path_of(endpoint: &Endpoint) -> String {
         .replace("{chat}", "c4c4");
     let path = path
         .replace("{message}", "3fa9.0")
-        .replace("{person}", "boris");
+        .replace("{person}", "boris")
+        .replace("{device}", "00ff")
+        .replace("{token}", "00ff");
     if endpoint.method == "DELETE" {
         format!("{path}?client_id=one")
     } else {
@@ -37,6 +40,7 @@ fn body_of(route: &str) -> Value {
         "/v0/redeem" => json!({ "secret": "open sesame", "device": "laptop" }),
         "/v0/login" => json!({ "name": "anna", "password": "a good one", "device": "laptop" }),
         "/v0/me/password" => json!({ "password": "a better one" }),
+        "/v0/me/tokens" => json!({ "name": "backup", "scopes": ["read"] }),
         "/v0/chats" => json!({ "kind": "group", "title": "Trade", "people": ["boris@globex"] }),
         "/v0/chats/{chat}/messages" | "/v0/messages/{message}" => json!({ "text": "hello" }),
         "/v0/chats/{chat}/topic" => json!({ "title": "Trade" }),
@@ -119,6 +123,12 @@ fn use_case(endpoint: &Endpoint) -> &'static str {
         ("POST", "/v0/redeem") => "redeem",
         ("POST", "/v0/login") => "login",
         ("POST", "/v0/me/password") => "change_password",
+        ("GET", "/v0/me/devices") => "devices",
+        ("DELETE", "/v0/me/devices/{device}") => "revoke_device",
+        ("DELETE", "/v0/me/devices") => "revoke_other_devices",
+        ("GET", "/v0/me/tokens") => "tokens",
+        ("POST", "/v0/me/tokens") => "add_token",
+        ("DELETE", "/v0/me/tokens/{token}") => "revoke_token",
         ("POST", "/v0/logout") => "logout",
         ("GET", "/v0/me") => "me",
         ("GET", "/v0/contacts") => "contacts",
@@ -145,6 +155,62 @@ fn use_case(endpoint: &Endpoint) -> &'static str {
         ("GET", "/v0/messages/{message}/why") => "why",
         ("GET", "/v0/changes") => "changes",
         (method, route) => panic!("{method} {route} is new: write here which use case it is"),
+    }
+}
+
+/// Every endpoint with every set of scopes, by an administrator's token: it reaches what the table says and nothing else.
+#[tokio::test]
+async fn a_token_reaches_what_its_scopes_say_and_nothing_else() {
+    let world = World::start().await;
+    let mut cells = 0;
+    for bits in 0..16_u8 {
+        let held = Scopes::of_bits(bits);
+        for (who, endpoint) in endpoints() {
+            let needed = match who {
+                Who::SignedIn(scope) => scope,
+                Who::Administrator => Scopes::ADMIN,
+                Who::Anyone | Who::Operator => continue,
+            };
+            let token = format!("token-{bits}-{cells}");
+            world.node.give_token(&token, held);
+            let mut client = world.tcp().await;
+            let method: Method = endpoint.method.parse().expect("a method");
+            let mut ask = client.ask(method, &path_of(&endpoint)).token(&token);
+            if matches!(endpoint.method, "POST" | "PUT") {
+                ask = ask.json(&body_of(&endpoint.route));
+            }
+            let (status, _, body) = ask.open().await;
+            drop(body);
+            let reached = !world.node.calls().is_empty();
+            let what = format!("{} {} with {bits:04b}", endpoint.method, endpoint.route);
+            assert_eq!(reached, held.contains(needed), "{what}: {status}");
+            assert_eq!(
+                !reached,
+                status == StatusCode::FORBIDDEN,
+                "{what}: {status}"
+            );
+            cells += 1;
+        }
+    }
+    assert!(cells >= 16 * 30, "{cells} cells");
+}
+
+#[tokio::test]
+async fn only_an_administrator_reaches_what_administrators_do() {
+    let world = World::start().await;
+    for (who, endpoint) in endpoints() {
+        if who != Who::Administrator {
+            continue;
+        }
+        for (token, may) in [(ANNA, false), (OLGA, true)] {
+            let mut client = world.tcp().await;
+            let method: Method = endpoint.method.parse().expect("a method");
+            let ask = client.ask(method, &path_of(&endpoint)).token(token);
+            let (status, _, _) = ask.json(&body_of(&endpoint.route)).open().await;
+            let what = format!("{} {} {status}", endpoint.method, endpoint.route);
+            assert_eq!(!world.node.calls().is_empty(), may, "{what}");
+            assert_eq!(status == StatusCode::FORBIDDEN, !may, "{what}");
+        }
     }
 }
 

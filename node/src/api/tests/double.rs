@@ -14,11 +14,12 @@ use crate::api::facade::{
 };
 use crate::api::types::{
     AcceptInvitation, AddMembers, AuditEntry, Change, ChangePassword, Chat, ChatKind, Code,
-    Commands, Company, CompanyBadge, ConfigReport, Doctor, EditMessage, Forward, Invitation,
-    Invite, Login, MarkRead, Me, Members, Membership, Message, MessageDetail, MessageKind,
-    MessagePage, MessagePageQuery, NewChat, NewUser, Page, PageQuery, Partner, Person, Ping,
-    Progress, React, RebuildReport, Receipts, Redeem, Repeatable, Reset, ResetReason, SendMessage,
-    Session, SetTopic, Status, User, UserActivation, VerifyPartner, VerifyReport, Why,
+    Commands, Company, CompanyBadge, ConfigReport, Device, Doctor, EditMessage, Forward,
+    Invitation, Invite, Login, MadeToken, MarkRead, Me, Members, Membership, Message,
+    MessageDetail, MessageKind, MessagePage, MessagePageQuery, NewChat, NewToken, NewUser, Page,
+    PageQuery, Partner, Person, Ping, ProgramToken, Progress, React, RebuildReport, Receipts,
+    Redeem, Repeatable, Reset, ResetReason, SendMessage, Session, SetTopic, Status, User,
+    UserActivation, VerifyPartner, VerifyReport, Why,
 };
 use crate::metrics::Metrics;
 
@@ -35,7 +36,7 @@ pub(super) struct Double(Arc<Inner>);
 struct Inner {
     metrics: Metrics,
     calls: Mutex<Vec<String>>,
-    sessions: watch::Sender<BTreeMap<TokenHash, LocalId>>,
+    sessions: watch::Sender<BTreeMap<TokenHash, (LocalId, Scopes)>>,
     feed: watch::Sender<Vec<Change>>,
 }
 
@@ -46,7 +47,7 @@ pub(super) fn hash(token: &str) -> TokenHash {
 impl Double {
     pub(super) fn new() -> Self {
         let sessions = [(ANNA, 1), (BORIS, 2), (OLGA, 5)]
-            .map(|(token, user)| (hash(token), LocalId([user; 16])));
+            .map(|(token, user)| (hash(token), (LocalId([user; 16]), Scopes::ALL)));
         Self(Arc::new(Inner {
             metrics: Metrics::new(),
             calls: Mutex::default(),
@@ -61,9 +62,19 @@ impl Double {
     }
 
     pub(super) fn sign_in(&self, token: &str) {
+        self.give(token, [4; 16], Scopes::ALL);
+    }
+
+    /// A token of the administrator.
+    pub(super) fn give_token(&self, token: &str, scopes: Scopes) {
+        self.give(token, OLGA_ID, scopes);
+    }
+
+    fn give(&self, token: &str, user: [u8; 16], scopes: Scopes) {
+        let given = (hash(token), (LocalId(user), scopes));
         self.0
             .sessions
-            .send_modify(|sessions| sessions.extend([(hash(token), LocalId([4; 16]))]));
+            .send_modify(|sessions| sessions.extend([given]));
     }
 
     pub(super) fn revoke(&self, token: &str) {
@@ -174,11 +185,11 @@ impl UseCases for Double {
     }
     async fn authenticate(&self, token: TokenHash, lang: Lang) -> Answer<Option<Caller>> {
         let user = self.0.sessions.borrow().get(&token).copied();
-        Ok(user.map(|user| Caller {
+        Ok(user.map(|(user, scopes)| Caller {
             user,
             session: token,
             administrator: user == LocalId(OLGA_ID),
-            scopes: Scopes::ALL,
+            scopes,
             lang,
         }))
     }
@@ -300,7 +311,7 @@ impl UseCases for Double {
             return Err(Refused::from(Code::ActivationRefused));
         }
         let token = format!("token of {}", login.client_id).replace(' ', "-");
-        let session = (hash(&token), LocalId([3; 16]));
+        let session = (hash(&token), (LocalId([3; 16]), Scopes::ALL));
         self.0
             .sessions
             .send_modify(|sessions| sessions.extend([session]));
@@ -343,6 +354,34 @@ impl UseCases for Double {
             signed_in_at,
             has_password: false,
         })
+    }
+    async fn devices(&self, _: Caller) -> Answer<Page<Device>> {
+        self.no("devices", &[])
+    }
+    async fn revoke_device(
+        &self,
+        _: Caller,
+        device: String,
+        write: Repeatable,
+    ) -> Answer<Page<Device>> {
+        self.no("revoke_device", &[&device, &write.client_id])
+    }
+    async fn revoke_other_devices(&self, _: Caller, _: Repeatable) -> Answer<Page<Device>> {
+        self.no("revoke_other_devices", &[])
+    }
+    async fn tokens(&self, _: Caller) -> Answer<Page<ProgramToken>> {
+        self.no("tokens", &[])
+    }
+    async fn add_token(&self, _: Caller, token: NewToken) -> Answer<MadeToken> {
+        self.no("add_token", &[&token.name])
+    }
+    async fn revoke_token(
+        &self,
+        _: Caller,
+        token: String,
+        write: Repeatable,
+    ) -> Answer<Page<ProgramToken>> {
+        self.no("revoke_token", &[&token, &write.client_id])
     }
     async fn contacts(&self, _: Caller, page: PageQuery) -> Answer<Page<Person>> {
         self.heard("contacts", &[&page.query.unwrap_or_default()]);

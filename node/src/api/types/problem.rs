@@ -159,6 +159,8 @@ codes! {
     NicknameTaken = "X0410", 409, "problem-nickname-taken";
     /// Deleted messages take no edit and no reaction.
     MessageGone = "X0411", 409, "problem-message-gone";
+    /// A device or a token that is not in the list.
+    NotThere = "X0412", 404, "problem-not-there";
     /// No space left: nothing was accepted, the node stays up.
     DiskFull = "X0501", 507, "problem-disk-full";
     /// The disk failed; the node is stopping so that nothing is lost.
