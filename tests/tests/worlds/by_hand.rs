@@ -217,7 +217,9 @@ fn an_account_is_opened_once_and_afterwards_only_reset() -> Result<()> {
         .refused(6, "X0410")?;
     acme.ask(Some("anna"), &["chat", "new", "alex"])?;
     acme.ask(Some("anna"), &["chat", "send", "alex", "for Alex alone"])?;
-    let mut watching = acme.call(&["chat", "watch"]).by("anna").watch()?;
+    let mut watching = acme.call(&["chat", "watch", "--json"]).by("anna").watch()?;
+    // The feed opens with a reset: from there on nothing is missed.
+    watching.shows("\"reset\"")?;
     acme.ask(Some("alex"), &["chat", "send", "anna", "I see"])?;
     watching.shows("I see")?;
     let token = acme.tokens()?.concat();

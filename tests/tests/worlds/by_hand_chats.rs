@@ -51,9 +51,11 @@ fn chats_are_made_listed_read_and_watched_by_hand() -> Result<()> {
     // The feed opens with a reset: from there on nothing is missed.
     json.shows("\"reset\"")?;
     eventually("the other watcher is there too", || {
-        acme.ask(Some("anna"), &["chat", "send", "Launch", "are you there?"])?;
+        let metrics = globex.call(&["metrics"]).run()?.done()?;
+        ensure!(metrics.contains("crossport_api_feeds 2\n"), "{metrics}");
         Ok(())
     })?;
+    acme.ask(Some("anna"), &["chat", "send", "Launch", "are you there?"])?;
     live.shows("are you there?")?;
     let sent = acme.call(&["chat", "send", "Launch", "-", "-q"]).by("anna");
     let sent = sent.input("two lines\nof text\n").run()?.done()?;
