@@ -84,7 +84,7 @@ async fn redeem<N: UseCases>(
     signed_in(&api, session, cookie, &headers)
 }
 
-/// Signs in with nickname or e-mail and password.
+/// Signs in with nickname and password.
 #[utoipa::path(post, path = "/v0/login", tag = "people", request_body = Login,
     responses((status = 201, body = SignedIn)))]
 async fn login<N: UseCases>(

@@ -67,7 +67,7 @@ impl std::fmt::Debug for Redeem {
 #[serde(deny_unknown_fields)]
 pub struct Login {
     pub client_id: String,
-    /// Nickname or e-mail.
+    /// Nickname.
     pub name: String,
     pub password: String,
     /// How the person recognises this device in the list of sessions, for example `laptop, terminal`.
