@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossport_protocol::clock::{Clock, Time};
+use crossport_protocol::clock::Time;
 use crossport_protocol::event::{
     Event, MemberAction, Message as Content, Notice, chat::notice, kind,
 };
 use crossport_protocol::fold::{self, Actor, Fact as FoldFact, MessageState};
-use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, LocalId};
+use crossport_protocol::ids::{ChatId, CompanyId, EventId, Handle, Head, LocalId};
 use crossport_protocol::limits;
 use crossport_protocol::owner_log::ChatKind;
+use crossport_protocol::replicator::ReadLog as _;
 
 use super::views::time_text;
 use super::{Core, now};
@@ -263,10 +264,10 @@ impl Core {
                 ..line(ServiceKind::MemberAdded)
             };
         }
+        // By its place in the owner's stream, not by its time: anybody may claim to have written before it.
         let first = || {
-            let start = (Clock(0), row.id);
-            let page = self.sound(self.store.page(chat, None, Some(start), 1));
-            page.first().is_some_and(|first| first.id == row.id)
+            let link = self.store.link(chat, &row.id.envelope);
+            row.id.place == 0 && link.is_some_and(|link| link.parent == Head::START)
         };
         if company == held.owner().owner() && first() {
             return Service {

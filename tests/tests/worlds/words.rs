@@ -41,13 +41,16 @@ impl Group {
             bella,
             chat: chat.id,
         };
-        eventually("all four are in the chat", || async {
-            let rows = group.globex.chats(bella).await?;
-            Ok(rows
-                .iter()
-                .any(|row| row.id == group.chat && row.people == 4))
-        })
-        .await?;
+        // At both: names in a text are resolved by the author's node.
+        for (company, person) in [(&group.acme, alex), (&group.globex, bella)] {
+            eventually("all four are in the chat", || async {
+                let rows = company.chats(person).await?;
+                Ok(rows
+                    .iter()
+                    .any(|row| row.id == group.chat && row.people == 4))
+            })
+            .await?;
+        }
         Ok(group)
     }
 
